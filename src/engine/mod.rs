@@ -1,0 +1,3 @@
+//! Queues, batches and device threads; knows no model.
+//!
+//! Imports: telemetry.

@@ -1,0 +1,3 @@
+//! Accuracy, mean average precision and heatmap localisation on labelled data.
+//!
+//! Imports: vision, scenes, models, explain, serving, verification.

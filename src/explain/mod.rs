@@ -1,0 +1,3 @@
+//! Heatmaps: which part of the frame made the score.
+//!
+//! Imports: vision, models.

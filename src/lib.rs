@@ -1,0 +1,34 @@
+//! veriframe checks images and video frames against text, over gRPC.
+//!
+//! The data's way:
+//!
+//! ```text
+//! frame bytes ─decode─► Rgb8 ─resize/crop/letterbox─► u8 pixels ─queue─► batch ─► worker ─► net
+//!                                                                                    │
+//! response ◄─convert─ result ◄─verification◄─ scores, boxes, heatmaps ◄─postprocess──┘
+//! ```
+//!
+//! Rooms are floors: each room's `mod.rs` opens with an `Imports:` line and may name only rooms
+//! declared above it here. `tests/it/layering.rs` enforces this, so no circle can form.
+//!
+//! Invariants:
+//! - `engine` knows no model and `models` knows no thread; `serving` joins them.
+//! - `scenes` and `vision` are pure: no async, no tensor library.
+//! - Only `proto` and what stands below it know the wire types.
+//! - `unsafe` stands in `libtorch` alone.
+
+pub mod libtorch;
+pub mod telemetry;
+pub mod vision;
+pub mod scenes;
+pub mod engine;
+pub mod models;
+pub mod explain;
+pub mod training;
+pub mod serving;
+pub mod verification;
+pub mod evaluation;
+pub mod report;
+pub mod proto;
+pub mod server;
+pub mod cli;

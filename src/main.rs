@@ -1,0 +1,3 @@
+//! The `veriframe` program.
+
+fn main() {}

@@ -1,0 +1,7 @@
+//! Nets and the checkpoints they load; no threads.
+//!
+//! Imports: vision.
+
+pub mod clip;
+pub mod weights;
+pub mod yolo;

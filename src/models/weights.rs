@@ -1,0 +1,382 @@
+//! The parameters of one checkpoint, handed to nets by key.
+//!
+//! A net takes each tensor by its checkpoint key and expected shape; [`Weights::finish`] then tells
+//! which keys nobody took. So a missing, surplus or misshapen weight is an error that names it.
+//! The same nets train: [`Weights::initialise`] makes each tensor as it is asked for.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use safetensors::{Dtype, SafeTensors};
+use tch::{Device, Kind, Tensor};
+use thiserror::Error;
+
+/// Why a checkpoint cannot be used.
+#[derive(Debug, Error)]
+pub enum WeightsError {
+    /// The net needs a tensor that the checkpoint lacks.
+    #[error("{file}: weight '{key}' is missing")]
+    Missing {
+        /// The checkpoint.
+        file: String,
+        /// The key that is not there.
+        key: String,
+    },
+    /// The checkpoint holds tensors that the net has no use for.
+    #[error("{file}: {count} weights are not used by the net, the first is '{first}'")]
+    Surplus {
+        /// The checkpoint.
+        file: String,
+        /// How many.
+        count: usize,
+        /// The first of them, in key order.
+        first: String,
+    },
+    /// A tensor has another shape than the configuration says.
+    #[error("{file}: weight '{key}' has shape {got:?}, the configuration needs {expected:?}")]
+    Shape {
+        /// The checkpoint.
+        file: String,
+        /// The key.
+        key: String,
+        /// Shape in the checkpoint.
+        got: Vec<i64>,
+        /// Shape the net needs.
+        expected: Vec<i64>,
+    },
+    /// The file cannot be read as a checkpoint.
+    #[error("{file}: {reason}")]
+    Format {
+        /// The checkpoint.
+        file: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl WeightsError {
+    /// A [`WeightsError::Format`] about `path`.
+    pub fn format(path: &Path, reason: impl ToString) -> Self {
+        Self::Format { file: path.display().to_string(), reason: reason.to_string() }
+    }
+}
+
+/// How a tensor that is being trained from nothing begins.
+#[derive(Clone, Copy, Debug)]
+pub enum Init {
+    /// Normal with this standard deviation, mean 0.
+    Normal(f64),
+    /// The same number everywhere.
+    Constant(f64),
+}
+
+/// Every tensor of a checkpoint, in the kind it was stored in, or a growing set of new variables.
+#[derive(Debug)]
+pub struct Weights {
+    file: String,
+    tensors: RefCell<BTreeMap<String, Tensor>>,
+    taken: RefCell<BTreeSet<String>>,
+    /// Free text beside the tensors: the `__metadata__` of safetensors, such as class names.
+    metadata: BTreeMap<String, String>,
+    /// Set where tensors are made on demand, for training.
+    initialising: bool,
+    device: Device,
+}
+
+impl Weights {
+    /// Reads one `.safetensors` file.
+    pub fn open_safetensors(path: &Path) -> Result<Self, WeightsError> {
+        let (tensors, metadata) = read_safetensors(path)?;
+        let weights = Self::from_tensors(path.display().to_string(), tensors);
+        Ok(Self { metadata, ..weights })
+    }
+
+    /// Reads `model.safetensors`, or the shards named in `model.safetensors.index.json`, of a
+    /// Hugging Face model folder.
+    pub fn open_folder(folder: &Path) -> Result<Self, WeightsError> {
+        let single = folder.join("model.safetensors");
+        if single.is_file() {
+            return Self::open_safetensors(&single);
+        }
+        let mut tensors = BTreeMap::new();
+        for shard in shards(folder)? {
+            tensors.extend(read_safetensors(&shard)?.0);
+        }
+        Ok(Self::from_tensors(folder.display().to_string(), tensors))
+    }
+
+    /// Tensors that were read elsewhere; `file` names them in errors.
+    pub fn from_tensors(file: String, tensors: BTreeMap<String, Tensor>) -> Self {
+        Self {
+            file,
+            tensors: RefCell::new(tensors),
+            taken: RefCell::default(),
+            metadata: BTreeMap::new(),
+            initialising: false,
+            device: Device::Cpu,
+        }
+    }
+
+    /// No tensors yet: each is made, f32 and trainable, when a net first asks for it. Seed with
+    /// [`tch::manual_seed`] before.
+    pub fn initialise(device: Device) -> Self {
+        Self {
+            file: "new weights".to_owned(),
+            tensors: RefCell::default(),
+            taken: RefCell::default(),
+            metadata: BTreeMap::new(),
+            initialising: true,
+            device,
+        }
+    }
+
+    /// Makes every tensor trainable f32 on `device` (to go on training a checkpoint).
+    pub fn make_trainable(&mut self, device: Device) {
+        for tensor in self.tensors.borrow_mut().values_mut() {
+            let trainable = tensor.is_floating_point();
+            *tensor = tensor.to_device(device).to_kind(Kind::Float).set_requires_grad(trainable);
+        }
+    }
+
+    /// The root of the key tree, giving tensors of `kind` on `device`.
+    pub fn root(&self, device: Device, kind: Kind) -> Scope<'_> {
+        Scope { weights: self, prefix: String::new(), device, kind }
+    }
+
+    /// Free text beside the tensors: the `__metadata__` of safetensors, such as class names.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
+    /// Sets free text that [`Weights::save_safetensors`] writes beside the tensors.
+    pub fn set_metadata(&mut self, key: impl Into<String>, value: impl Into<String>) {
+        self.metadata.insert(key.into(), value.into());
+    }
+
+    /// Whether the checkpoint has this key.
+    pub fn has(&self, key: &str) -> bool {
+        self.tensors.borrow().contains_key(key)
+    }
+
+    /// Every key with its tensor, in key order; tensors share storage with this checkpoint.
+    pub fn tensors(&self) -> Vec<(String, Tensor)> {
+        self.tensors.borrow().iter().map(|(key, t)| (key.clone(), t.shallow_clone())).collect()
+    }
+
+    /// Errors when a tensor was never taken, except those that `ignored` accepts (buffers that
+    /// older exporters wrote, such as `position_ids`).
+    pub fn finish(&self, ignored: impl Fn(&str) -> bool) -> Result<(), WeightsError> {
+        let (tensors, taken) = (self.tensors.borrow(), self.taken.borrow());
+        let surplus: Vec<&String> =
+            tensors.keys().filter(|key| !taken.contains(*key) && !ignored(key)).collect();
+        match surplus.first() {
+            None => Ok(()),
+            Some(first) => Err(WeightsError::Surplus {
+                file: self.file.clone(),
+                count: surplus.len(),
+                first: (*first).clone(),
+            }),
+        }
+    }
+
+    /// Writes every floating-point tensor in `kind` (f32, f16 or bf16) to a `.safetensors` file.
+    pub fn save_safetensors(&self, path: &Path, kind: Kind) -> Result<(), WeightsError> {
+        let error = |e: &dyn ToString| WeightsError::format(path, e.to_string());
+        let dtype = match kind {
+            Kind::Half => Dtype::F16,
+            Kind::BFloat16 => Dtype::BF16,
+            _ => Dtype::F32,
+        };
+        let mut views = Vec::new();
+        for (key, tensor) in self.tensors() {
+            if !tensor.is_floating_point() {
+                continue;
+            }
+            let tensor = tensor.detach().to_device(Device::Cpu).to_kind(kind).contiguous();
+            let shape: Vec<usize> = tensor.size().iter().map(|&side| side as usize).collect();
+            let mut data = vec![0; tensor.numel() * tensor.kind().elt_size_in_bytes()];
+            tensor.f_copy_data_u8(&mut data, tensor.numel()).map_err(|e| error(&e))?;
+            views.push((key, OwnedView { dtype, shape, data }));
+        }
+        let metadata =
+            (!self.metadata.is_empty()).then(|| self.metadata.clone().into_iter().collect());
+        safetensors::serialize_to_file(views, metadata, path).map_err(|e| error(&e))
+    }
+
+    fn take(&self, key: &str, shape: &[i64], init: Init) -> Result<Tensor, WeightsError> {
+        self.taken.borrow_mut().insert(key.to_owned());
+        let mut tensors = self.tensors.borrow_mut();
+        if self.initialising && !tensors.contains_key(key) {
+            let new = Tensor::empty(shape, (Kind::Float, self.device));
+            let mut new = tch::no_grad(|| match init {
+                Init::Normal(std) => new.randn_like() * std,
+                Init::Constant(value) => new.full_like(value),
+            });
+            new = new.set_requires_grad(true);
+            tensors.insert(key.to_owned(), new);
+        }
+        let Some(tensor) = tensors.get(key) else {
+            return Err(WeightsError::Missing { file: self.file.clone(), key: key.to_owned() });
+        };
+        if tensor.size() != shape {
+            return Err(WeightsError::Shape {
+                file: self.file.clone(),
+                key: key.to_owned(),
+                got: tensor.size(),
+                expected: shape.to_vec(),
+            });
+        }
+        Ok(tensor.shallow_clone())
+    }
+}
+
+/// One level of the key tree: `scope.at("vision_model").at("post_layernorm")`.
+#[derive(Clone, Debug)]
+pub struct Scope<'a> {
+    weights: &'a Weights,
+    prefix: String,
+    device: Device,
+    kind: Kind,
+}
+
+impl<'a> Scope<'a> {
+    /// The subtree below `name`.
+    #[must_use]
+    pub fn at(&self, name: impl std::fmt::Display) -> Scope<'a> {
+        let prefix = format!("{}{name}.", self.prefix);
+        Scope { prefix, ..self.clone() }
+    }
+
+    /// The same place, giving tensors of another kind.
+    #[must_use]
+    pub fn with_kind(&self, kind: Kind) -> Scope<'a> {
+        Scope { kind, ..self.clone() }
+    }
+
+    /// The kind in which tensors are given.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Whether the checkpoint has `name` at this place.
+    pub fn has(&self, name: &str) -> bool {
+        self.weights.has(&format!("{}{name}", self.prefix))
+    }
+
+    /// Whether tensors are made on demand, for training.
+    pub fn is_initialising(&self) -> bool {
+        self.weights.initialising
+    }
+
+    /// The tensor `name` of exactly `shape`; `init` says how it begins when trained from nothing.
+    pub fn tensor(&self, name: &str, shape: &[i64], init: Init) -> Result<Tensor, WeightsError> {
+        let tensor = self.weights.take(&format!("{}{name}", self.prefix), shape, init)?;
+        Ok(tensor.to_device(self.device).to_kind(self.kind))
+    }
+}
+
+/// The shard files of a folder, from its index, each once.
+fn shards(folder: &Path) -> Result<BTreeSet<PathBuf>, WeightsError> {
+    let index = folder.join("model.safetensors.index.json");
+    if !index.is_file() {
+        let reason = "holds neither model.safetensors nor model.safetensors.index.json";
+        return Err(WeightsError::format(folder, reason));
+    }
+    let text = std::fs::read_to_string(&index).map_err(|e| WeightsError::format(&index, e))?;
+    let json: serde_json::Value =
+        serde_json::from_str(&text).map_err(|e| WeightsError::format(&index, e))?;
+    let map = json["weight_map"]
+        .as_object()
+        .ok_or_else(|| WeightsError::format(&index, "has no 'weight_map' object"))?;
+    map.values()
+        .map(|name| match name.as_str() {
+            // A shard is a plain file name: an index must not reach outside its folder.
+            Some(name) if !name.contains('/') && name.ends_with(".safetensors") => {
+                Ok(folder.join(name))
+            }
+            _ => Err(WeightsError::format(&index, format!("bad shard name {name}"))),
+        })
+        .collect()
+}
+
+/// One tensor on its way to a file.
+struct OwnedView {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    data: Vec<u8>,
+}
+
+impl safetensors::View for OwnedView {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.data)
+    }
+
+    fn data_len(&self) -> usize {
+        self.data.len()
+    }
+}
+
+/// Tensors by key, and the free text beside them.
+type Contents = (BTreeMap<String, Tensor>, BTreeMap<String, String>);
+
+/// Reads a file tensor by tensor, so that the peak is one copy of the weights.
+fn read_safetensors(path: &Path) -> Result<Contents, WeightsError> {
+    const HEADER_LIMIT_BYTES: u64 = 100_000_000;
+    let error = |reason: String| WeightsError::format(path, reason);
+    let file = File::open(path).map_err(|e| error(e.to_string()))?;
+    let length = file.metadata().map_err(|e| error(e.to_string()))?.len();
+    let mut prefix = [0; 8];
+    file.read_exact_at(&mut prefix, 0).map_err(|_| error("is too short for safetensors".into()))?;
+    let header = u64::from_le_bytes(prefix);
+    if header > HEADER_LIMIT_BYTES || header + 8 > length {
+        return Err(error(format!("header is {header} bytes, the file has {length}")));
+    }
+    let mut head = vec![0; 8 + header as usize];
+    file.read_exact_at(&mut head, 0).map_err(|e| error(e.to_string()))?;
+    let (_, metadata) = SafeTensors::read_metadata(&head).map_err(|e| error(e.to_string()))?;
+    let mut tensors = BTreeMap::new();
+    for (key, info) in metadata.tensors() {
+        let (start, end) = (info.data_offsets.0 as u64, info.data_offsets.1 as u64);
+        let base = 8 + header;
+        if start > end || base + end > length {
+            return Err(error(format!("weight '{key}' lies outside the file")));
+        }
+        let kind = kind_of(info.dtype)
+            .ok_or_else(|| error(format!("weight '{key}' has type {:?}", info.dtype)))?;
+        let shape: Vec<i64> = info.shape.iter().map(|&side| side as i64).collect();
+        let mut data = vec![0; (end - start) as usize];
+        file.read_exact_at(&mut data, base + start).map_err(|e| error(e.to_string()))?;
+        let tensor = Tensor::f_from_data_size(&data, &shape, kind)
+            .map_err(|e| error(format!("weight '{key}': {e}")))?;
+        tensors.insert(key, tensor);
+    }
+    let free_text = metadata.metadata().iter().flatten();
+    Ok((tensors, free_text.map(|(key, value)| (key.clone(), value.clone())).collect()))
+}
+
+fn kind_of(dtype: Dtype) -> Option<Kind> {
+    const KINDS: [(Dtype, Kind); 9] = [
+        (Dtype::F64, Kind::Double),
+        (Dtype::F32, Kind::Float),
+        (Dtype::F16, Kind::Half),
+        (Dtype::BF16, Kind::BFloat16),
+        (Dtype::I64, Kind::Int64),
+        (Dtype::I32, Kind::Int),
+        (Dtype::I16, Kind::Int16),
+        (Dtype::I8, Kind::Int8),
+        (Dtype::U8, Kind::Uint8),
+    ];
+    KINDS.iter().find(|(known, _)| *known == dtype).map(|(_, kind)| *kind)
+}

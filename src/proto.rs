@@ -1,0 +1,13 @@
+//! The generated wire types. Placed here so that no room above can name them.
+//!
+//! Imports: nothing.
+#![expect(missing_docs, reason = "generated from documented .proto files")]
+#![expect(clippy::pedantic, reason = "generated code")]
+
+/// Package `veriframe.v1`.
+pub mod v1 {
+    tonic::include_proto!("veriframe.v1");
+}
+
+/// The compiled `FileDescriptorSet`, for gRPC reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

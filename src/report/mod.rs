@@ -1,0 +1,3 @@
+//! HTML reports with pictures and charts.
+//!
+//! Imports: vision, scenes, evaluation.

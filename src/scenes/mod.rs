@@ -1,0 +1,3 @@
+//! The demo world: cartoon faces drawn from a seed, with captions, part boxes and cue masks.
+//!
+//! Imports: vision.

@@ -1,0 +1,3 @@
+//! The gRPC services, their layers and their life.
+//!
+//! Imports: telemetry, vision, engine, models, explain, serving, verification, proto.

@@ -1,0 +1,3 @@
+//! Models bound to engines: the async calls that the services are made of.
+//!
+//! Imports: libtorch, telemetry, vision, engine, models, explain.

@@ -1,0 +1,3 @@
+//! Metrics, logs and traces: every name, label and bucket.
+//!
+//! Imports: nothing.

@@ -1,0 +1,3 @@
+//! Trains the demo models on the demo world.
+//!
+//! Imports: vision, scenes, models, explain.

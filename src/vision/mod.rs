@@ -1,0 +1,6 @@
+//! Pixels, boxes and drawing: pure functions without async, threads or tensors.
+//!
+//! Imports: nothing.
+
+pub mod boxes;
+pub mod image;
