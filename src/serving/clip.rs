@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::future::try_join_all;
+use futures::{StreamExt, TryStreamExt, stream};
 use moka::sync::Cache;
 use tch::{Device, IndexOp, Kind, Tensor};
 
@@ -130,14 +130,22 @@ impl ClipService {
         }
     }
 
+    /// Jobs that ride in one batch at most.
+    pub fn max_batch(&self) -> usize {
+        self.engine.config().max_batch
+    }
+
     /// Jobs that wait for a device.
     pub fn depth(&self) -> usize {
-        self.engine.depth()
+        self.engine.depth().items
     }
 
     /// Answers what is queued, then stops the workers; at most `limit` long.
     pub async fn drain(&self, limit: Duration) {
-        self.engine.drain(limit).await;
+        let left = self.engine.drain(limit).await;
+        if left > 0 {
+            tracing::warn!(model = %self.identity.name, left, "jobs were left unanswered");
+        }
     }
 
     /// Unit embeddings of `prompts`, from the cache where it knows them.
@@ -146,7 +154,9 @@ impl ClipService {
         prompts: &[String],
         deadline: Deadline,
     ) -> Result<Vec<TextEmbedding>, ServingError> {
-        try_join_all(prompts.iter().map(|prompt| self.embed_text(prompt, deadline))).await
+        // A few batches at a time: one request's many prompts must not fill the queue.
+        let waiting = prompts.iter().map(|prompt| self.embed_text(prompt, deadline));
+        stream::iter(waiting).buffered(self.engine.config().max_batch * 2).try_collect().await
     }
 
     async fn embed_text(
@@ -209,7 +219,7 @@ impl ClipService {
 }
 
 /// What the device thread is asked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum ClipInput {
     /// Token ids with both end marks.
     Text(Vec<i64>),
@@ -282,8 +292,8 @@ impl ClipWorker {
         (0..rows.len()).map(|row| Ok(ClipOutput::Text(vector(&embeddings.i(row as i64))))).collect()
     }
 
-    fn images(&self, jobs: &[(&Rgb8, Option<&MapJob>)]) -> Vec<Result<ClipOutput, ItemError>> {
-        let plan = jobs.iter().filter_map(|(_, maps)| *maps).map(MapJob::plan).max();
+    fn images(&self, jobs: &[(Rgb8, Option<MapJob>)]) -> Vec<Result<ClipOutput, ItemError>> {
+        let plan = jobs.iter().filter_map(|(_, maps)| maps.as_ref()).map(MapJob::plan).max();
         let pixels = Tensor::stack(&jobs.iter().map(|(image, _)| tensor(image)).collect::<Vec<_>>(), 0);
         let pixels = self.preprocess.normalise(&pixels.to_device(self.device));
         let encoded = self.clip.vision.encode(&pixels, plan.unwrap_or_default());
@@ -346,12 +356,19 @@ impl BatchModel for ClipWorker {
         }
     }
 
-    fn run(&mut self, batch: &[ClipInput]) -> Result<Vec<Result<ClipOutput, ItemError>>, DeviceError> {
+    fn duplicate(input: &ClipInput) -> Option<ClipInput> {
+        Some(input.clone())
+    }
+
+    fn run(
+        &mut self,
+        batch: Vec<ClipInput>,
+    ) -> Result<Vec<Result<ClipOutput, ItemError>>, DeviceError> {
         let (mut rows, mut jobs) = (Vec::new(), Vec::new());
         for input in batch {
             match input {
-                ClipInput::Text(ids) => rows.push(ids.clone()),
-                ClipInput::Image { pixels, maps } => jobs.push((pixels, maps.as_ref())),
+                ClipInput::Text(ids) => rows.push(ids),
+                ClipInput::Image { pixels, maps } => jobs.push((pixels, maps)),
             }
         }
         Ok(tch::no_grad(|| if rows.is_empty() { self.images(&jobs) } else { self.texts(&rows) }))

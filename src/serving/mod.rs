@@ -51,14 +51,16 @@ pub enum ServingError {
         known: String,
     },
     /// Try again after a while.
-    #[error("{queued} requests are waiting for {model}, limit {limit}; try again in {retry_after:?}")]
+    #[error("{model} has {queued} {unit} waiting, limit {limit}; try again in {retry_after:?}")]
     Overloaded {
         /// The model's name.
         model: String,
-        /// Jobs that wait.
+        /// What waits, in `unit`.
         queued: usize,
         /// The most that may.
         limit: usize,
+        /// "items" or "bytes".
+        unit: &'static str,
         /// A fair guess of when there is room.
         retry_after: Duration,
     },
@@ -102,15 +104,15 @@ impl ServingError {
     fn from_engine(model: &str, error: EngineError) -> Self {
         let model = model.to_owned();
         match error {
-            EngineError::Full { queued, limit, retry_after } => {
-                Self::Overloaded { model, queued, limit, retry_after }
+            EngineError::Full { queued, limit, unit, retry_after } => {
+                Self::Overloaded { model, queued, limit, unit, retry_after }
             }
             EngineError::Expired => Self::Expired(model),
             EngineError::Closed => Self::Closed(model),
-            EngineError::Item(reason) | EngineError::Device(reason) => {
-                Self::Failed { model, reason }
-            }
-            EngineError::Panicked => Self::Failed { model, reason: "its worker panicked".to_owned() },
+            error @ (EngineError::Item(_)
+            | EngineError::Device(_)
+            | EngineError::Panicked(_)
+            | EngineError::Config(_)) => Self::Failed { model, reason: error.to_string() },
         }
     }
 }

@@ -68,12 +68,15 @@ impl DetectorService {
 
     /// Jobs that wait for a device.
     pub fn depth(&self) -> usize {
-        self.engine.depth()
+        self.engine.depth().items
     }
 
     /// Answers what is queued, then stops the workers; at most `limit` long.
     pub async fn drain(&self, limit: Duration) {
-        self.engine.drain(limit).await;
+        let left = self.engine.drain(limit).await;
+        if left > 0 {
+            tracing::warn!(model = %self.identity.name, left, "jobs were left unanswered");
+        }
     }
 
     /// Boxes of a frame, suppressed and ordered as `options` say.
@@ -113,7 +116,7 @@ impl DetectorService {
 }
 
 /// A letterboxed frame.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct DetectorInput {
     pixels: Rgb8,
     min_confidence: f32,
@@ -152,9 +155,13 @@ impl BatchModel for DetectorWorker {
         input.pixels.pixels().len()
     }
 
+    fn duplicate(input: &DetectorInput) -> Option<DetectorInput> {
+        Some(input.clone())
+    }
+
     fn run(
         &mut self,
-        batch: &[DetectorInput],
+        batch: Vec<DetectorInput>,
     ) -> Result<Vec<Result<Vec<Candidate>, ItemError>>, DeviceError> {
         Ok(tch::no_grad(|| {
             let frames: Vec<Tensor> = batch.iter().map(|input| tensor(&input.pixels)).collect();

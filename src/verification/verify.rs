@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::future::try_join_all;
+use futures::{StreamExt, TryStreamExt, stream};
 
 use super::encode;
 use super::request::{Detected, Detection, Frame, Heatmaps, Regions, Similarity, VerifyRequest};
@@ -362,7 +362,9 @@ impl View<'_> {
                 (found.clone(), rect)
             })
             .collect();
-        let seen = try_join_all(chosen.iter().map(|(_, rect)| self.embed_crop(clip, *rect))).await?;
+        let waiting = chosen.iter().map(|(_, rect)| self.embed_crop(clip, *rect));
+        let seen: Vec<ImageEmbedding> =
+            stream::iter(waiting).buffered(clip.max_batch()).try_collect().await?;
         let stages = seen.iter().map(|seen| seen.timing).collect();
         let regions = chosen.into_iter().zip(&seen).map(|((detected, crop), seen)| Region {
             detected,
