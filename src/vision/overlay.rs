@@ -5,7 +5,7 @@ use ::image::{ExtendedColorType, ImageEncoder};
 use tiny_skia::{Color, Paint, PathBuilder, Pixmap, Stroke, Transform};
 
 use super::boxes::Rect;
-use super::image::{ImageError, Rgb8};
+use super::image::Rgb8;
 
 /// How much of the strongest heat's colour covers the picture.
 const MAX_OPACITY: f32 = 0.75;
@@ -22,14 +22,13 @@ const LEGEND_MIN_SIDE_PX: u32 = 96;
 /// A heatmap on its way over a picture.
 #[derive(Clone, Copy, Debug)]
 pub struct Heat<'a> {
-    /// Row-major, `rows * columns` numbers; 0 is no heat.
+    /// Row-major, `rows * columns` numbers; 0 is no heat. Where any is negative, negative is
+    /// evidence against.
     pub values: &'a [f32],
     /// Rows and columns, each at least 1.
     pub grid: (usize, usize),
     /// What the grid covers, in pixels of the picture: the crop that the model saw.
     pub area: Rect,
-    /// Whether negative values are evidence against (blue) rather than nothing.
-    pub signed: bool,
 }
 
 /// A box to outline.
@@ -41,16 +40,41 @@ pub struct Outline {
     pub colour: [u8; 3],
 }
 
-/// The picture with heat in colour, what the heat does not cover greyed, boxes outlined, and a bar
-/// of the colours (weak to strong) at the lower right. A flat map draws nothing.
-pub fn overlay(picture: &Rgb8, heat: Option<Heat<'_>>, outlines: &[Outline]) -> Rgb8 {
+/// A PNG of the picture with heat in colour, what the heat does not cover greyed, boxes outlined,
+/// and a bar of the colours at the lower right: Turbo from weak to strong, or, for a map with
+/// negative values, blue (against) to red (for). A flat map draws nothing.
+pub fn overlay<'a>(
+    picture: &Rgb8,
+    heat: impl Into<Option<&'a Heat<'a>>>,
+    outlines: &[Outline],
+) -> Vec<u8> {
+    png(&draw(picture, heat.into(), outlines))
+}
+
+/// The map at the picture's size, row-major `height * width`: bilinear with half-pixel centres and
+/// clamped edges (`align_corners` false, no antialiasing), as `torch` and `OpenCV` do it; 0 where
+/// the grid does not reach.
+pub fn to_source(heat: &Heat<'_>, width: usize, height: usize) -> Vec<f32> {
+    let columns = axis(heat.grid.1, (heat.area.x1, heat.area.x2), width);
+    let rows = axis(heat.grid.0, (heat.area.y1, heat.area.y2), height);
+    let mut out = Vec::with_capacity(width * height);
+    for row in &rows {
+        out.extend(columns.iter().map(|column| match (row, column) {
+            (Some(row), Some(column)) => sample(heat.values, heat.grid.1, row, column),
+            _ => 0.0,
+        }));
+    }
+    out
+}
+
+fn draw(picture: &Rgb8, heat: Option<&Heat<'_>>, outlines: &[Outline]) -> Rgb8 {
     let (width, height) = (picture.width(), picture.height());
     let mut drawn = picture.clone();
     let pixels = drawn.pixels_mut();
-    if let Some(heat) = heat.filter(is_drawable) {
-        draw_heat(pixels, width, height, &heat);
+    if let Some((heat, scale)) = heat.and_then(|heat| Some((heat, Scale::of(heat)?))) {
+        draw_heat(pixels, (width as usize, height as usize), heat, &scale);
         if width.min(height) >= LEGEND_MIN_SIDE_PX {
-            draw_legend(pixels, width, height, heat.signed);
+            draw_legend(pixels, width, height, scale.signed);
         }
     }
     if !outlines.is_empty() {
@@ -59,27 +83,12 @@ pub fn overlay(picture: &Rgb8, heat: Option<Heat<'_>>, outlines: &[Outline]) -> 
     drawn
 }
 
-/// The picture as PNG bytes.
-pub fn png(picture: &Rgb8) -> Result<Vec<u8>, ImageError> {
+fn png(picture: &Rgb8) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let (width, height) = (picture.width(), picture.height());
     PngEncoder::new(&mut bytes)
-        .write_image(picture.pixels(), width, height, ExtendedColorType::Rgb8)
-        .map_err(|e| ImageError::Corrupt(e.to_string()))?;
-    Ok(bytes)
-}
-
-/// A map at another size: bilinear with half-pixel centres and clamped edges (`align_corners`
-/// false, no antialiasing), as `torch` and `OpenCV` do it. `values` is row-major
-/// `grid.0 * grid.1`; the result `height * width`.
-pub fn resample_map(values: &[f32], grid: (usize, usize), width: u32, height: u32) -> Vec<f32> {
-    let columns = axis(grid.1, 0.0, width as f32, width);
-    let rows = axis(grid.0, 0.0, height as f32, height);
-    let mut out = Vec::with_capacity(rows.len() * columns.len());
-    for row in rows.iter().flatten() {
-        out.extend(columns.iter().flatten().map(|column| sample(values, grid.1, row, column)));
-    }
-    out
+        .write_image(picture.pixels(), picture.width(), picture.height(), ExtendedColorType::Rgb8)
+        .expect("memory takes every picture whose pixels fit its size");
+    bytes
 }
 
 /// Between which two cells a pixel lies, and how far towards the second.
@@ -92,9 +101,9 @@ struct Between {
 
 /// For each of `pixels` pixel centres along one side: its place among `cells` cells that cover
 /// `from..to` pixels, or nothing where they do not reach.
-fn axis(cells: usize, from: f32, to: f32, pixels: u32) -> Vec<Option<Between>> {
+fn axis(cells: usize, (from, to): (f32, f32), pixels: usize) -> Vec<Option<Between>> {
     let last = cells.saturating_sub(1);
-    let place = |pixel: u32| {
+    let place = |pixel: usize| {
         let centre = pixel as f32 + 0.5;
         if centre < from || centre > to {
             return None;
@@ -116,33 +125,33 @@ fn sample(values: &[f32], columns: usize, row: &Between, column: &Between) -> f3
     above + (below - above) * row.second_share
 }
 
-/// Whether the map has a shape to show: the right length, finite, not flat.
-fn is_drawable(heat: &Heat<'_>) -> bool {
-    let (rows, columns) = heat.grid;
-    if heat.values.len() != rows * columns || heat.values.is_empty() {
-        return false;
+/// From values to strengths of −1 to 1.
+struct Scale {
+    per_unit: f32,
+    signed: bool,
+}
+
+impl Scale {
+    /// Nothing where the map has no shape to show: the wrong length, not finite, or flat.
+    fn of(heat: &Heat<'_>) -> Option<Self> {
+        let (values, (rows, columns)) = (heat.values, heat.grid);
+        let low = values.iter().copied().fold(f32::INFINITY, f32::min);
+        let high = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let strongest = high.abs().max(low.abs());
+        let fits = !values.is_empty() && values.len() == rows * columns;
+        let shaped = values.iter().all(|v| v.is_finite()) && high - low > FLAT_RATIO * strongest;
+        (fits && shaped).then(|| Self { per_unit: strongest.recip(), signed: low < 0.0 })
     }
-    let low = heat.values.iter().copied().fold(f32::INFINITY, f32::min);
-    let high = heat.values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let finite = heat.values.iter().all(|v| v.is_finite());
-    finite && high - low > FLAT_RATIO * high.abs().max(low.abs()) && strongest(heat) > 0.0
 }
 
-/// The value that gets the strongest colour.
-fn strongest(heat: &Heat<'_>) -> f32 {
-    let magnitude = |v: f32| if heat.signed { v.abs() } else { v };
-    heat.values.iter().copied().map(magnitude).fold(0.0, f32::max)
-}
-
-fn draw_heat(pixels: &mut [u8], width: u32, height: u32, heat: &Heat<'_>) {
-    let columns = axis(heat.grid.1, heat.area.x1, heat.area.x2, width);
-    let rows = axis(heat.grid.0, heat.area.y1, heat.area.y2, height);
-    let scale = strongest(heat).recip();
-    for (line, row) in pixels.chunks_exact_mut(width as usize * 3).zip(&rows) {
+fn draw_heat(pixels: &mut [u8], (width, height): (usize, usize), heat: &Heat<'_>, scale: &Scale) {
+    let columns = axis(heat.grid.1, (heat.area.x1, heat.area.x2), width);
+    let rows = axis(heat.grid.0, (heat.area.y1, heat.area.y2), height);
+    for (line, row) in pixels.chunks_exact_mut(width * 3).zip(&rows) {
         for (pixel, column) in line.chunks_exact_mut(3).zip(&columns) {
             if let (Some(row), Some(column)) = (row, column) {
-                let strength = sample(heat.values, heat.grid.1, row, column) * scale;
-                blend(pixel, colour(strength, heat.signed), opacity(strength, heat.signed));
+                let strength = sample(heat.values, heat.grid.1, row, column) * scale.per_unit;
+                blend(pixel, colour(strength, scale.signed), opacity(strength));
             } else {
                 let [r, g, b] = [0, 1, 2].map(|i| f32::from(pixel[i]));
                 blend(pixel, [0.299 * r + 0.587 * g + 0.114 * b; 3], GREYED);
@@ -159,9 +168,8 @@ fn blend(pixel: &mut [u8], colour: [f32; 3], share: f32) {
 }
 
 /// How much heat of `strength` (−1 to 1) covers the picture.
-fn opacity(strength: f32, signed: bool) -> f32 {
-    let strength = if signed { strength.abs() } else { strength.max(0.0) };
-    MAX_OPACITY * strength.min(1.0).sqrt()
+fn opacity(strength: f32) -> f32 {
+    MAX_OPACITY * strength.abs().min(1.0).sqrt()
 }
 
 /// The colour of heat of `strength`: Turbo (Mikhailov 2019) from 0 to 1, or, signed, blue over
@@ -212,7 +220,7 @@ fn draw_legend(pixels: &mut [u8], width: u32, height: u32, signed: bool) {
             if inside {
                 let place = (x - left) as f32 / (bar_width - 1) as f32;
                 let strength = if signed { place * 2.0 - 1.0 } else { place };
-                blend(pixel, colour(strength, signed), opacity(strength, signed));
+                blend(pixel, colour(strength, signed), opacity(strength));
             }
         }
     }
@@ -261,12 +269,21 @@ mod tests {
         picture.pixels()[at..at + 3].try_into().unwrap()
     }
 
-    fn heat(values: &[f32], signed: bool) -> Heat<'_> {
-        Heat { values, grid: (2, 2), area: Rect::new(8.0, 8.0, 56.0, 56.0), signed }
+    fn heat(values: &[f32]) -> Heat<'_> {
+        Heat { values, grid: (2, 2), area: Rect::new(8.0, 8.0, 56.0, 56.0) }
+    }
+
+    fn check_size(values: &[f32], grid: (usize, usize), size: (usize, usize), expected: &[f32]) {
+        let area = Rect::new(0.0, 0.0, size.0 as f32, size.1 as f32);
+        let got = to_source(&Heat { values, grid, area }, size.0, size.1);
+        assert_eq!(got.len(), expected.len());
+        for (a, b) in got.iter().zip(expected) {
+            assert!((a - b).abs() < 1e-6, "{got:?}");
+        }
     }
 
     #[test]
-    fn maps_grow_as_pytorch_grows_them() {
+    fn maps_grow_as_torch_grows_them() {
         // torch.nn.functional.interpolate([[0, 1], [2, 4]], size=(4, 4), mode="bilinear")
         let expected = [
             [0.0, 0.25, 0.75, 1.0],
@@ -274,22 +291,26 @@ mod tests {
             [1.5, 1.9375, 2.8125, 3.25],
             [2.0, 2.5, 3.5, 4.0],
         ];
-        let got = resample_map(&[0.0, 1.0, 2.0, 4.0], (2, 2), 4, 4);
-        for (a, b) in got.iter().zip(expected.as_flattened()) {
-            assert!((a - b).abs() < 1e-6, "{got:?}");
-        }
+        check_size(&[0.0, 1.0, 2.0, 4.0], (2, 2), (4, 4), expected.as_flattened());
     }
 
     #[test]
     fn a_map_of_its_own_size_stays_as_it_is() {
         let map = [1.0, -2.0, 3.0, 0.5, 7.0, 9.0];
-        assert_eq!(resample_map(&map, (2, 3), 3, 2), map);
-        assert_eq!(resample_map(&[5.0], (1, 1), 2, 2), [5.0; 4]);
+        check_size(&map, (2, 3), (3, 2), &map);
+        check_size(&[5.0], (1, 1), (2, 2), &[5.0; 4]);
+    }
+
+    #[test]
+    fn a_map_is_zero_where_the_crop_did_not_look() {
+        let map = to_source(&heat(&[1.0; 4]), 64, 64);
+        let heated = map.iter().filter(|&&v| v > 0.0).count();
+        assert_eq!(heated, 48 * 48);
     }
 
     #[test]
     fn heat_lies_where_the_crop_was() {
-        let drawn = overlay(&grey(64), Some(heat(&[0.0, 0.0, 0.0, 1.0], false)), &[]);
+        let drawn = draw(&grey(64), Some(&heat(&[0.0, 0.0, 0.0, 1.0])), &[]);
         let [r, g, b] = pixel(&drawn, 50, 50);
         assert!(r > 100 && g < 60 && b < 60, "strongest heat is dark red: {:?}", [r, g, b]);
         assert_eq!(pixel(&drawn, 12, 12), GREY, "no heat, no change");
@@ -299,7 +320,7 @@ mod tests {
 
     #[test]
     fn signed_heat_is_red_for_and_blue_against() {
-        let drawn = overlay(&grey(64), Some(heat(&[-1.0, 0.0, 0.0, 1.0], true)), &[]);
+        let drawn = draw(&grey(64), Some(&heat(&[-1.0, 0.0, 0.0, 1.0])), &[]);
         let (against, support) = (pixel(&drawn, 12, 12), pixel(&drawn, 52, 52));
         assert!(against[2] > against[0] && support[0] > support[2], "{against:?} {support:?}");
     }
@@ -307,10 +328,10 @@ mod tests {
     #[test]
     fn flat_and_broken_maps_draw_no_heat() {
         let picture = grey(64);
-        for values in [[0.0; 4], [2.0; 4], [-1.0, -2.0, -3.0, -4.0], [f32::NAN, 0.0, 0.0, 1.0]] {
-            assert_eq!(overlay(&picture, Some(heat(&values, false)), &[]), picture, "{values:?}");
+        for values in [[0.0; 4], [2.0; 4], [-1.0; 4], [f32::NAN, 0.0, 0.0, 1.0]] {
+            assert_eq!(draw(&picture, Some(&heat(&values)), &[]), picture, "{values:?}");
         }
-        assert_eq!(overlay(&picture, Some(heat(&[1.0, 2.0], false)), &[]), picture);
+        assert_eq!(draw(&picture, Some(&heat(&[1.0, 2.0])), &[]), picture);
     }
 
     #[test]
@@ -318,7 +339,7 @@ mod tests {
         let red = [255, 0, 0];
         let outline = |rect| Outline { rect, colour: red };
         let rects = [Rect::new(-9.0, 10.0, 500.0, 30.0), Rect::new(20.0, 20.0, 20.0, 20.0)];
-        let drawn = overlay(&grey(64), None, &rects.map(outline));
+        let drawn = draw(&grey(64), None, &rects.map(outline));
         assert_eq!(pixel(&drawn, 0, 20), red);
         assert_eq!(pixel(&drawn, 63, 20), red);
         assert_eq!(pixel(&drawn, 30, 10), red);
@@ -327,9 +348,10 @@ mod tests {
 
     #[test]
     fn a_png_holds_the_picture() {
-        let drawn = overlay(&grey(200), Some(heat(&[0.0, 0.2, 0.5, 1.0], false)), &[]);
-        let bytes = png(&drawn).unwrap();
+        let (picture, values) = (grey(200), [0.0, 0.2, 0.5, 1.0]);
+        let bytes = overlay(&picture, &heat(&values), &[]);
         let back = ::image::load_from_memory(&bytes).unwrap().to_rgb8();
-        assert_eq!(back.as_raw(), drawn.pixels());
+        assert_eq!(back.as_raw(), draw(&picture, Some(&heat(&values)), &[]).pixels());
+        assert!(overlay(&picture, None, &[]).starts_with(b"\x89PNG"));
     }
 }
