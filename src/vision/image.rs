@@ -64,6 +64,11 @@ impl Rgb8 {
         &self.pixels
     }
 
+    /// The pixels, `[H, W, 3]`, to draw on.
+    pub fn pixels_mut(&mut self) -> &mut [u8] {
+        &mut self.pixels
+    }
+
     /// The pixels, `[H, W, 3]`, without a copy.
     pub fn into_pixels(self) -> Vec<u8> {
         self.pixels
