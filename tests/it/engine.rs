@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use veriframe::engine::{
     BatchModel, Completed, Config, DeviceError, Engine, EngineError, Factory, ItemError,
 };
+use veriframe::telemetry::exporter;
 
 /// What an item does to the model it meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -247,7 +248,7 @@ async fn an_expired_item_never_reaches_the_device() {
     assert_eq!(past, Err(EngineError::Expired));
     stage.open();
     first.await.unwrap();
-    assert_eq!(engine.drain(Duration::from_secs(60)).await, 0);
+    assert_eq!(engine.drain(Duration::from_mins(1)).await, 0);
     assert_eq!(stage.batches(), [[0]]);
 }
 
@@ -329,7 +330,7 @@ async fn until_healthy(engine: &Engine<Fake>, count: usize) {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), arrived).await.unwrap();
+    tokio::time::timeout(Duration::from_mins(1), arrived).await.unwrap();
 }
 
 #[tokio::test]
@@ -380,7 +381,7 @@ async fn draining_finishes_what_waits_and_takes_nothing_new() {
         enqueue(&engine, item(1, Does::Echo), None).await,
         enqueue(&engine, item(2, Does::Panic), None).await,
     ];
-    let mut drain = Box::pin(engine.drain(Duration::from_secs(60)));
+    let mut drain = Box::pin(engine.drain(Duration::from_mins(1)));
     assert!(poll!(&mut drain).is_pending());
     assert_eq!(engine.submit(item(3, Does::Echo), None).await, Err(EngineError::Closed));
     stage.open();
@@ -412,7 +413,7 @@ async fn the_workers_end_with_the_last_handle() {
     assert_eq!(clone.submit(item(1, Does::Echo), None).await.unwrap().output, 1);
     assert_eq!(stage.dropped.available_permits(), 0);
     drop(clone);
-    let gone = tokio::time::timeout(Duration::from_secs(60), stage.dropped.acquire()).await;
+    let gone = tokio::time::timeout(Duration::from_mins(1), stage.dropped.acquire()).await;
     gone.unwrap().unwrap().forget();
 }
 
@@ -433,4 +434,43 @@ fn an_engine_starts_whole_or_not_at_all() {
     assert_eq!(stage.dropped.available_permits(), 1, "the other replica is gone on return");
     let panics: Factory<Fake> = Box::new(|| panic!("broken checkpoint"));
     check(Config::default(), vec![panics], EngineError::Device("broken checkpoint".into()));
+}
+
+#[tokio::test]
+async fn what_an_engine_does_shows_in_the_metrics() {
+    let exporter = exporter::install(None).await.unwrap();
+    let stage = Stage::new();
+    let name = "shown".to_owned();
+    let engine = stage.start(Config { name, max_queued_items: 3, ..Config::default() });
+    let shows = |line: &str| {
+        let page = exporter.render();
+        assert!(page.lines().any(|have| have == line), "{line} is not in\n{page}");
+    };
+    shows("veriframe_queue_depth{model=\"shown\"} 0");
+    shows("veriframe_replica_failures_total{model=\"shown\"} 0");
+    let mut pending = vec![occupy(&engine, &stage).await];
+    for (id, does) in [(1, Does::Echo), (2, Does::Fail), (3, Does::Panic)] {
+        pending.push(enqueue(&engine, item(id, does), None).await);
+    }
+    assert!(engine.submit(item(4, Does::Echo), None).await.is_err());
+    shows("veriframe_queue_depth{model=\"shown\"} 3");
+    shows("veriframe_queue_bytes{model=\"shown\"} 3");
+    shows("veriframe_running{model=\"shown\"} 1");
+    drop(pending.remove(1));
+    stage.open();
+    outputs(pending).await;
+    engine.drain(Duration::from_mins(1)).await;
+    shows("veriframe_queue_depth{model=\"shown\"} 0");
+    shows("veriframe_running{model=\"shown\"} 0");
+    for (outcome, count) in
+        [("ok", 1), ("full", 1), ("abandoned", 1), ("invalid", 1), ("failed", 1)]
+    {
+        let labels = format!("model=\"shown\",outcome=\"{outcome}\"");
+        shows(&format!("veriframe_items_total{{{labels}}} {count}"));
+    }
+    // Item 0 alone; items 2 and 3 together, then each alone.
+    shows("veriframe_batch_size_bucket{model=\"shown\",le=\"1\"} 3");
+    shows("veriframe_batch_size_bucket{model=\"shown\",le=\"2\"} 4");
+    shows("veriframe_replica_failures_total{model=\"shown\"} 2");
+    shows("veriframe_replicas_healthy{model=\"shown\"} 1");
 }
