@@ -58,7 +58,7 @@ impl Pace {
     /// Starts hopeful: company is expected until seen otherwise.
     pub(super) fn new(max_wait: Duration) -> Self {
         Self {
-            longest_gap: max_wait * 4,
+            longest_gap: max_wait * 2,
             last_arrival: None,
             gap: Duration::ZERO,
             run: Duration::ZERO,
@@ -148,19 +148,22 @@ mod tests {
     #[test]
     fn a_lone_caller_is_not_kept_waiting_and_a_crowd_is_collected() {
         let start = Instant::now();
-        let check = |gaps_ms: &[u64], expected| {
+        let check = |gaps_ms: &[u64], waits: bool| {
             let mut pace = Pace::new(RULES.max_wait);
             let mut now = start;
             for gap in gaps_ms.iter().cycle().take(64) {
                 now += ms(*gap);
                 pace.arrived(now);
             }
-            assert_eq!(decide(&outlook(now, 1), RULES, &pace, false, now), expected(now));
+            let expected = if waits { Decision::WaitUntil(now + ms(8)) } else { Decision::Run };
+            assert_eq!(decide(&outlook(now, 1), RULES, &pace, false, now), expected, "{gaps_ms:?}");
         };
         // One caller, one item after the other.
-        check(&[500], |_| Decision::Run);
-        // Four callers at once, every half second.
-        check(&[0, 0, 0, 0, 0, 0, 0, 500], |now| Decision::WaitUntil(now + ms(8)));
+        check(&[500], false);
+        // Four callers at once, every half second; the last of these gaps is the long one.
+        check(&[0, 0, 0, 500], true);
+        // A steady crowd.
+        check(&[3], true);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::job::{Answer, Job, Reply};
 use super::queue::{Limits, Pass, Place, Queue, Refusal, Waiting};
 use super::replicas::Replicas;
 use super::{BatchModel, Config, Depth, EngineError, Health};
+use crate::telemetry::metrics::{self, EngineLoad, ItemOutcome};
 
 /// One item of a batch, with its place to return to.
 pub(super) type Passenger<M> = (Place, Waiting<<M as BatchModel>::Key, Job<M>>);
@@ -39,13 +40,28 @@ struct State<M: BatchModel> {
 pub(super) struct Ticket<M: BatchModel> {
     dispatch: Arc<Dispatch<M>>,
     place: Place,
+    answered: bool,
+}
+
+impl<M: BatchModel> Ticket<M> {
+    /// The caller has its answer and did not go away.
+    pub(super) fn answered(mut self) {
+        self.answered = true;
+    }
 }
 
 impl<M: BatchModel> Drop for Ticket<M> {
     fn drop(&mut self) {
-        let removed = self.dispatch.lock().queue.remove(self.place);
+        let name = &self.dispatch.config.name;
+        let mut state = self.dispatch.lock();
+        let removed = state.queue.remove(self.place);
+        state.show_load(name);
+        drop(state);
         // The input is dropped here, outside the lock.
         drop(removed);
+        if !self.answered {
+            metrics::record_item(name, ItemOutcome::Abandoned);
+        }
     }
 }
 
@@ -76,6 +92,13 @@ impl<M: BatchModel> Dispatch<M> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Shows every gauge of this engine, so that they are there before the first item.
+    pub(super) fn show(&self) {
+        let state = self.lock();
+        state.show_load(&self.config.name);
+        state.show_replicas(&self.config.name);
+    }
+
     /// Lets an item in, or says at once why not.
     pub(super) fn enqueue(
         self: &Arc<Self>,
@@ -99,9 +122,10 @@ impl<M: BatchModel> Dispatch<M> {
         state.pace.arrived(now);
         let pass = Pass { key, bytes, arrived: now, deadline, alone: false };
         let place = state.queue.push(Waiting { pass, item: Job { input, reply: Reply(reply) } });
+        state.show_load(&self.config.name);
         drop(state);
         self.changed.notify_all();
-        Ok(Ticket { dispatch: Arc::clone(self), place })
+        Ok(Ticket { dispatch: Arc::clone(self), place, answered: false })
     }
 
     fn refuse(&self, state: &State<M>, refusal: Refusal, bytes: usize) -> EngineError {
@@ -150,6 +174,7 @@ impl<M: BatchModel> Dispatch<M> {
                     let mut batch = state.queue.take_batch(rules.max_batch);
                     batch.retain(|(_, waiting)| !waiting.item.reply.is_abandoned());
                     state.running += batch.len();
+                    state.show_load(&self.config.name);
                     if !batch.is_empty() {
                         return Some(batch);
                     }
@@ -168,6 +193,7 @@ impl<M: BatchModel> Dispatch<M> {
         let mut state = self.lock();
         state.running -= items;
         state.pace.ran(run, items);
+        state.show_load(&self.config.name);
     }
 
     /// Puts items of a failed batch back, each to run alone on whichever replica is free.
@@ -180,6 +206,7 @@ impl<M: BatchModel> Dispatch<M> {
                 state.queue.put_back(place, waiting);
             }
         }
+        state.show_load(&self.config.name);
         drop(state);
         self.changed.notify_all();
     }
@@ -187,11 +214,14 @@ impl<M: BatchModel> Dispatch<M> {
     /// A batch or a build failed.
     pub(super) fn failed(&self, reason: &str) {
         self.lock().replicas.failed(reason);
+        metrics::record_replica_failure(&self.config.name);
     }
 
-    /// The replica has a model again.
+    /// The replica has a model, again.
     pub(super) fn up(&self, replica: usize) {
-        self.lock().replicas.mark(replica, false);
+        let mut state = self.lock();
+        state.replicas.mark(replica, false);
+        state.show_replicas(&self.config.name);
     }
 
     /// The replica has no model and could not build one. When no replica is left, everybody who
@@ -199,9 +229,11 @@ impl<M: BatchModel> Dispatch<M> {
     pub(super) fn down(&self, replica: usize) {
         let mut state = self.lock();
         state.replicas.mark(replica, true);
+        state.show_replicas(&self.config.name);
         if state.replicas.all_down() {
             let error = state.no_replica();
             let waiting = state.queue.clear();
+            state.show_load(&self.config.name);
             drop(state);
             answer_all(waiting, &error);
         }
@@ -232,7 +264,10 @@ impl<M: BatchModel> Dispatch<M> {
 
     /// Answers everybody who waits with [`EngineError::Closed`]; how many they were.
     pub(super) fn abandon(&self) -> usize {
-        let waiting = self.lock().queue.clear();
+        let mut state = self.lock();
+        let waiting = state.queue.clear();
+        state.show_load(&self.config.name);
+        drop(state);
         self.changed.notify_all();
         let count = waiting.len();
         answer_all(waiting, &EngineError::Closed);
@@ -274,6 +309,21 @@ impl<M: BatchModel> Dispatch<M> {
 }
 
 impl<M: BatchModel> State<M> {
+    /// Under the lock, so that the last value shown is the last value.
+    fn show_load(&self, name: &str) {
+        let load = EngineLoad {
+            queued_items: self.queue.len(),
+            queued_bytes: self.queue.bytes(),
+            running: self.running,
+        };
+        metrics::set_load(name, load);
+    }
+
+    fn show_replicas(&self, name: &str) {
+        let health = self.replicas.health();
+        metrics::set_replicas(name, health.replicas, health.healthy);
+    }
+
     fn no_replica(&self) -> EngineError {
         let health = self.replicas.health();
         let reason = health.last_failure.unwrap_or_default();

@@ -31,6 +31,8 @@ use dispatch::Dispatch;
 use tokio::sync::oneshot;
 use worker::Worker;
 
+use crate::telemetry::metrics::{self, ItemOutcome};
+
 pub use config::Config;
 pub use error::{DeviceError, EngineError, ItemError};
 pub use job::{Completed, Timing};
@@ -134,7 +136,10 @@ impl<M: BatchModel> Engine<M> {
         }
         let engine = Self { inner: Arc::new(Inner { dispatch, threads: Mutex::new(threads) }) };
         match failed {
-            None => Ok(engine),
+            None => {
+                engine.inner.dispatch.show();
+                Ok(engine)
+            }
             Some(reason) => {
                 engine.inner.dispatch.close();
                 engine.join();
@@ -155,15 +160,24 @@ impl<M: BatchModel> Engine<M> {
         deadline: Option<Instant>,
     ) -> Result<Completed<M::Output>, EngineError> {
         let (reply, answer) = oneshot::channel();
-        let _ticket = self.inner.dispatch.enqueue(input, deadline, reply, Instant::now())?;
-        let answer = match deadline {
-            Some(deadline) => tokio::time::timeout_at(deadline.into(), answer)
-                .await
-                .map_err(|_| EngineError::Expired)?,
-            None => answer.await,
+        let entry = self.inner.dispatch.enqueue(input, deadline, reply, Instant::now());
+        let result = match entry {
+            Err(refusal) => Err(refusal),
+            Ok(ticket) => {
+                let answer = match deadline {
+                    Some(deadline) => tokio::time::timeout_at(deadline.into(), answer).await,
+                    None => Ok(answer.await),
+                };
+                ticket.answered();
+                match answer {
+                    // A reply dropped unsent means that the worker ended.
+                    Ok(reply) => reply.unwrap_or(Err(EngineError::Closed)),
+                    Err(_) => Err(EngineError::Expired),
+                }
+            }
         };
-        // A reply dropped unsent means that the worker ended.
-        answer.unwrap_or(Err(EngineError::Closed))
+        metrics::record_item(&self.config().name, outcome(&result));
+        result
     }
 
     /// What waits and runs at this moment.
@@ -202,6 +216,19 @@ impl<M: BatchModel> Engine<M> {
             if thread.join().is_err() {
                 tracing::error!(engine = %self.config().name, "a worker ended in a panic");
             }
+        }
+    }
+}
+
+fn outcome<O>(result: &Result<Completed<O>, EngineError>) -> ItemOutcome {
+    match result {
+        Ok(_) => ItemOutcome::Ok,
+        Err(EngineError::Full { .. }) => ItemOutcome::Full,
+        Err(EngineError::Expired) => ItemOutcome::Expired,
+        Err(EngineError::Closed) => ItemOutcome::Closed,
+        Err(EngineError::Item(_)) => ItemOutcome::Invalid,
+        Err(EngineError::Device(_) | EngineError::Panicked(_) | EngineError::Config(_)) => {
+            ItemOutcome::Failed
         }
     }
 }

@@ -13,6 +13,7 @@ use super::job::{Job, Reply};
 use super::queue::{Pass, Place, Waiting};
 use super::replicas::backoff;
 use super::{BatchModel, Completed, DeviceError, EngineError, Factory, ItemError, Timing};
+use crate::telemetry::metrics;
 
 /// One replica's thread.
 pub(super) struct Worker<M: BatchModel> {
@@ -84,6 +85,12 @@ impl<M: BatchModel> Worker<M> {
         let outcome = catch_unwind(AssertUnwindSafe(|| model.run(inputs)));
         let run = started.elapsed();
         self.dispatch.finished(size, run);
+        let name = &self.dispatch.config().name;
+        metrics::record_batch(name, size);
+        for seat in &seats {
+            let wait = started.saturating_duration_since(seat.pass.arrived);
+            metrics::record_queue_wait(name, wait);
+        }
         let failure = match outcome {
             Ok(Ok(results)) if results.len() == size => {
                 answer(seats, results, started, run);

@@ -61,19 +61,30 @@ impl Chart {
         };
         for span in &self.spans {
             let (from, to) = (x(span.from), x(span.to));
-            push(&mut svg, format_args!(
-                r#"<rect class="span" x="{from:.1}" y="{TOP}" width="{:.1}" height="{:.1}"><title>{}</title></rect>"#,
-                to - from, HEIGHT - TOP - BOTTOM, escape(&span.name)
-            ));
+            push(
+                &mut svg,
+                format_args!(
+                    r#"<rect class="span" x="{from:.1}" y="{TOP}" width="{:.1}" height="{:.1}"><title>{}</title></rect>"#,
+                    to - from,
+                    HEIGHT - TOP - BOTTOM,
+                    escape(&span.name)
+                ),
+            );
         }
         self.axes(&mut svg, (low, high), &x, &y);
         for (series, color) in self.series.iter().zip(COLORS.iter().cycle()) {
-            let points: Vec<String> =
-                series.points.iter().map(|&(at, value)| format!("{:.1},{:.1}", x(at), y(value))).collect();
-            push(&mut svg, format_args!(
-                r#"<polyline fill="none" stroke="{color}" stroke-width="2" points="{}"/>"#,
-                points.join(" ")
-            ));
+            let points: Vec<String> = series
+                .points
+                .iter()
+                .map(|&(at, value)| format!("{:.1},{:.1}", x(at), y(value)))
+                .collect();
+            push(
+                &mut svg,
+                format_args!(
+                    r#"<polyline fill="none" stroke="{color}" stroke-width="2" points="{}"/>"#,
+                    points.join(" ")
+                ),
+            );
         }
         self.legend(&mut svg);
         svg.push_str("</svg>");
@@ -88,33 +99,50 @@ impl Chart {
         y: &impl Fn(f64) -> f64,
     ) {
         for value in [low, f64::midpoint(low, high), high] {
-            push(svg, format_args!(
-                r#"<line class="grid" x1="{LEFT}" x2="{}" y1="{at:.1}" y2="{at:.1}"/><text class="tick" x="{}" y="{:.1}" text-anchor="end">{value:.2}</text>"#,
-                WIDTH - RIGHT, LEFT - 6.0, y(value) + 4.0, at = y(value)
-            ));
+            push(
+                svg,
+                format_args!(
+                    r#"<line class="grid" x1="{LEFT}" x2="{}" y1="{at:.1}" y2="{at:.1}"/><text class="tick" x="{}" y="{:.1}" text-anchor="end">{value:.2}</text>"#,
+                    WIDTH - RIGHT,
+                    LEFT - 6.0,
+                    y(value) + 4.0,
+                    at = y(value)
+                ),
+            );
         }
         let step = (self.seconds / 10.0).ceil().max(1.0);
         let mut at = 0.0;
         while at <= self.seconds {
-            push(svg, format_args!(
-                r#"<text class="tick" x="{:.1}" y="{}" text-anchor="middle">{at:.0} s</text>"#,
-                x(at), HEIGHT - 6.0
-            ));
+            push(
+                svg,
+                format_args!(
+                    r#"<text class="tick" x="{:.1}" y="{}" text-anchor="middle">{at:.0} s</text>"#,
+                    x(at),
+                    HEIGHT - 6.0
+                ),
+            );
             at += step;
         }
     }
 
     fn legend(&self, svg: &mut String) {
-        push(svg, format_args!(
-            r#"<text class="title" x="{LEFT}" y="16">{} <tspan class="tick">({})</tspan></text>"#,
-            escape(&self.title), escape(&self.unit)
-        ));
+        push(
+            svg,
+            format_args!(
+                r#"<text class="title" x="{LEFT}" y="16">{} <tspan class="tick">({})</tspan></text>"#,
+                escape(&self.title),
+                escape(&self.unit)
+            ),
+        );
         let mut right = WIDTH - RIGHT;
         for (series, color) in self.series.iter().zip(COLORS.iter().cycle()) {
-            push(svg, format_args!(
-                r#"<text class="tick" x="{right:.0}" y="16" text-anchor="end" style="fill:{color}">{}</text>"#,
-                escape(&series.name)
-            ));
+            push(
+                svg,
+                format_args!(
+                    r#"<text class="tick" x="{right:.0}" y="16" text-anchor="end" style="fill:{color}">{}</text>"#,
+                    escape(&series.name)
+                ),
+            );
             right -= 20.0 + 7.0 * series.name.chars().count() as f64;
         }
     }
