@@ -1,0 +1,240 @@
+//! A finished map with the figures that say how far to trust it.
+
+use tch::Tensor;
+
+use super::Method;
+use super::contrast::to_vec;
+
+/// A spread below this share of the largest magnitude is rounding, not evidence.
+const FLAT_RATIO: f32 = 1e-5;
+
+/// One prompt's heatmap on the patch grid.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RawMap {
+    /// How it was made.
+    pub method: Method,
+    /// Rows and columns.
+    pub grid: (usize, usize),
+    /// The map to show, row-major, `rows * columns` numbers: at least 0 for Grad-ECLIP, signed and
+    /// in units of cosine for the direct effect. Not scaled to any range.
+    pub values: Vec<f32>,
+    /// Figures of the raw map: before negative values were cut.
+    pub stats: Stats,
+    /// The contrastive cosine that the map explains.
+    pub margin: f32,
+    /// Strength of the raw map against the maps of null prompts on the same image: its Euclidean
+    /// norm over their median norm. Absent without nulls.
+    pub signal_to_noise: Option<f32>,
+    /// 1 less the median correlation with the maps of null prompts, 0 to 1: 0 means that the map
+    /// does not depend on the prompt. Absent without nulls.
+    pub specificity: Option<f32>,
+    /// Where the score comes from, for methods that add up to it.
+    pub accounting: Option<Accounting>,
+    /// Whether the map means anything.
+    pub status: Quality,
+}
+
+/// Figures of a raw map over its patches.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stats {
+    /// Smallest value.
+    pub min: f32,
+    /// Largest value.
+    pub max: f32,
+    /// Mean.
+    pub mean: f32,
+    /// Standard deviation over all patches.
+    pub std: f32,
+}
+
+/// Shares of a score; all in units of cosine.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Accounting {
+    /// The whole map.
+    pub patches: f32,
+    /// The class token's attention to itself.
+    pub class_token: f32,
+    /// The output biases of the attentions.
+    pub biases: f32,
+    /// The MLPs.
+    pub mlps: f32,
+    /// The class token's embedding.
+    pub embedding: f32,
+    /// The final norm's bias.
+    pub norm_bias: f32,
+    /// The score ⟨direction, image⟩ itself.
+    pub score: f32,
+}
+
+impl Accounting {
+    /// The sum of all shares: the score, but for rounding.
+    pub fn total(&self) -> f32 {
+        self.patches + self.class_token + self.biases + self.mlps + self.embedding + self.norm_bias
+    }
+}
+
+/// Whether a map means anything.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Quality {
+    /// Nothing speaks against it.
+    Ok,
+    /// The map is flat, empty or not finite: nothing can be seen in it.
+    Constant,
+    /// The prompt fits the image no better than null prompts do, so the map shows where something
+    /// is that is probably not there.
+    WeakClaim,
+}
+
+/// Raw maps `[P + K, n]` of P prompts and K nulls to P finished maps; `accounts` is empty or holds
+/// at least P, `margins` holds P.
+pub(super) fn finish(
+    method: Method,
+    raw: &Tensor,
+    accounts: &[Accounting],
+    margins: &[f32],
+) -> Vec<RawMap> {
+    let patches = raw.size()[1] as usize;
+    let side = patches.isqrt();
+    let flat = to_vec(raw);
+    let maps: Vec<&[f32]> = flat.chunks_exact(patches).collect();
+    let (maps, nulls) = maps.split_at(margins.len());
+    let finish_one = |(p, (&map, &margin)): (usize, (&&[f32], &f32))| {
+        let values = shown(method, map);
+        RawMap {
+            method,
+            grid: (side, patches / side),
+            status: judge(map, &values, margin),
+            values,
+            stats: stats(map),
+            margin,
+            signal_to_noise: signal_to_noise(map, nulls),
+            specificity: specificity(map, nulls),
+            accounting: accounts.get(p).copied(),
+        }
+    };
+    maps.iter().zip(margins).enumerate().map(finish_one).collect()
+}
+
+/// The raw map without what its method does not show; numbers that are not finite become 0.
+fn shown(method: Method, map: &[f32]) -> Vec<f32> {
+    let floor = if method.is_signed() { f32::NEG_INFINITY } else { 0.0 };
+    map.iter().map(|&v| if v.is_finite() { v.max(floor) } else { 0.0 }).collect()
+}
+
+fn judge(map: &[f32], values: &[f32], margin: f32) -> Quality {
+    if map.iter().any(|v| !v.is_finite()) || is_flat(map) || is_flat(values) {
+        Quality::Constant
+    } else if margin > 0.0 {
+        Quality::Ok
+    } else {
+        Quality::WeakClaim
+    }
+}
+
+/// Whether values differ by no more than rounding.
+fn is_flat(map: &[f32]) -> bool {
+    let Stats { min, max, .. } = stats(map);
+    max - min <= FLAT_RATIO * max.abs().max(min.abs())
+}
+
+fn stats(map: &[f32]) -> Stats {
+    let count = map.len() as f64;
+    let mean = map.iter().map(|&v| f64::from(v)).sum::<f64>() / count;
+    let variance = map.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / count;
+    Stats {
+        min: map.iter().copied().fold(f32::INFINITY, f32::min),
+        max: map.iter().copied().fold(f32::NEG_INFINITY, f32::max),
+        mean: mean as f32,
+        std: variance.sqrt() as f32,
+    }
+}
+
+fn signal_to_noise(map: &[f32], nulls: &[&[f32]]) -> Option<f32> {
+    let noise = median(nulls.iter().map(|null| norm(null)).collect())?;
+    (noise > 0.0).then(|| norm(map) / noise)
+}
+
+fn specificity(map: &[f32], nulls: &[&[f32]]) -> Option<f32> {
+    let shared = median(nulls.iter().map(|null| correlation(map, null)).collect())?;
+    Some(1.0 - shared.max(0.0))
+}
+
+fn norm(map: &[f32]) -> f32 {
+    map.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt() as f32
+}
+
+/// Pearson correlation; 0 where either map has no spread.
+fn correlation(a: &[f32], b: &[f32]) -> f32 {
+    let (sa, sb) = (stats(a), stats(b));
+    let product: f64 =
+        a.iter().zip(b).map(|(x, y)| f64::from(x - sa.mean) * f64::from(y - sb.mean)).sum();
+    let spread = f64::from(sa.std) * f64::from(sb.std) * a.len() as f64;
+    if spread > 0.0 { (product / spread) as f32 } else { 0.0 }
+}
+
+/// The middle value (the upper of two); nothing of nothing.
+fn median(mut values: Vec<f32>) -> Option<f32> {
+    values.sort_by(f32::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map_of(method: Method, rows: &[[f32; 4]], margin: f32) -> RawMap {
+        let flat: Vec<f32> = rows.iter().flatten().copied().collect();
+        let raw = Tensor::from_slice(&flat).view([-1, 4]);
+        finish(method, &raw, &[], &[margin]).remove(0)
+    }
+
+    #[test]
+    fn grad_eclip_shows_no_negative_values_but_reports_them() {
+        let map = map_of(Method::GradEclip, &[[-1.0, 0.0, 1.0, 2.0]], 0.1);
+        assert_eq!(map.values, [0.0, 0.0, 1.0, 2.0]);
+        assert_eq!(map.grid, (2, 2));
+        assert!((map.stats.min + 1.0).abs() < 1e-6 && (map.stats.mean - 0.5).abs() < 1e-6);
+        assert!((map.stats.std - 1.25f32.sqrt()).abs() < 1e-6);
+        assert_eq!(map.status, Quality::Ok);
+        assert_eq!((map.signal_to_noise, map.specificity), (None, None));
+    }
+
+    #[test]
+    fn direct_effect_keeps_its_sign() {
+        let map = map_of(Method::DirectEffect, &[[-1.0, 0.0, 1.0, 2.0]], 0.1);
+        assert_eq!(map.values, [-1.0, 0.0, 1.0, 2.0]);
+    }
+
+    #[test]
+    fn flat_empty_and_broken_maps_are_constant() {
+        for row in [[0.0; 4], [3.0; 4], [3.0, 3.0, 3.0, 3.000_001], [-1.0, -2.0, -3.0, 0.0]] {
+            assert_eq!(map_of(Method::GradEclip, &[row], 0.1).status, Quality::Constant, "{row:?}");
+        }
+        let map = map_of(Method::DirectEffect, &[[f32::NAN, 1.0, 2.0, f32::INFINITY]], 0.1);
+        assert_eq!((map.status, map.values), (Quality::Constant, vec![0.0, 1.0, 2.0, 0.0]));
+    }
+
+    #[test]
+    fn tiny_maps_are_judged_by_their_own_scale() {
+        let map = map_of(Method::GradEclip, &[[0.0, 1e-9, 2e-9, 0.0]], 0.1);
+        assert_eq!(map.status, Quality::Ok);
+    }
+
+    #[test]
+    fn a_prompt_that_fits_no_better_than_nulls_is_a_weak_claim() {
+        assert_eq!(
+            map_of(Method::GradEclip, &[[0.0, 1.0, 2.0, 3.0]], 0.0).status,
+            Quality::WeakClaim
+        );
+    }
+
+    #[test]
+    fn nulls_measure_strength_and_specificity() {
+        let map = [0.0, 0.0, 0.0, 4.0];
+        let same = map_of(Method::GradEclip, &[map, [0.0, 0.0, 0.0, 2.0]], 0.1);
+        assert!((same.signal_to_noise.unwrap() - 2.0).abs() < 1e-6);
+        assert!(same.specificity.unwrap().abs() < 1e-6);
+        let other = map_of(Method::GradEclip, &[map, [1.0, 0.0, 0.0, 0.0]], 0.1);
+        assert!((other.specificity.unwrap() - 1.0).abs() < 1e-6);
+    }
+}
