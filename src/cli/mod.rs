@@ -14,6 +14,8 @@ mod verify;
 
 use clap::{Parser, Subcommand};
 
+use crate::telemetry::{self, LogFormat};
+
 /// Check images and video frames against text: CLIP scores, YOLOv8 boxes, and the heatmaps that
 /// explain them.
 #[derive(Debug, Parser)]
@@ -49,7 +51,8 @@ enum Command {
 
 /// Runs one command to its end. Errors say what to do next.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
-    crate::telemetry::init_logs(&cli.log, cli.log_json)?;
+    let format = if cli.log_json { LogFormat::Json } else { LogFormat::Text };
+    telemetry::init(format, &cli.log)?;
     match cli.command {
         Command::Serve(args) => serve::run(args),
         Command::Verify(args) => verify::run(&args),
