@@ -5,3 +5,4 @@
 pub mod boxes;
 pub mod image;
 pub mod overlay;
+pub mod letterbox;
