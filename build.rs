@@ -5,7 +5,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-const PROTOS: [&str; 2] = ["veriframe/v1/media.proto", "veriframe/v1/verification.proto"];
+const PROTOS: [&str; 1] = ["veriframe/v1/verification.proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=build.rs");
@@ -21,8 +21,6 @@ fn compile_protos() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         // Pictures and tensors are passed on without a copy.
         .bytes(".")
-        // The error of a frame is the type that statuses are made of.
-        .extern_path(".google.rpc.Status", "::tonic_types::Status")
         .compile_fds(descriptors)?;
     Ok(())
 }
