@@ -1,3 +1,6 @@
 //! Accuracy, mean average precision and heatmap localisation on labelled data.
 //!
 //! Imports: vision, scenes, models, explain, serving, verification.
+
+pub mod localisation;
+pub mod pairs;
