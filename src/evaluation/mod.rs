@@ -2,5 +2,6 @@
 //!
 //! Imports: vision, scenes, models, explain, serving, verification.
 
+pub mod average_precision;
 pub mod localisation;
 pub mod pairs;

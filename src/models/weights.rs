@@ -73,7 +73,13 @@ pub enum Init {
     Normal(f64),
     /// The same number everywhere.
     Constant(f64),
+    /// 0, 1, 2, … in row-major order.
+    Ramp,
 }
+
+/// How the keys end of tensors that nets keep but do not learn: the statistics of batch norms, and
+/// the bin numbers in YOLO's head.
+const BUFFERS: [&str; 3] = ["running_mean", "running_var", "dfl.conv.weight"];
 
 /// Every tensor of a checkpoint, in the kind it was stored in, or a growing set of new variables.
 #[derive(Debug)]
@@ -135,10 +141,12 @@ impl Weights {
         }
     }
 
-    /// Makes every tensor trainable f32 on `device` (to go on training a checkpoint).
+    /// Makes every tensor but the buffers trainable f32 on `device` (to go on training a
+    /// checkpoint).
     pub fn make_trainable(&mut self, device: Device) {
-        for tensor in self.tensors.borrow_mut().values_mut() {
-            let trainable = tensor.is_floating_point();
+        for (key, tensor) in self.tensors.borrow_mut().iter_mut() {
+            let buffer = BUFFERS.iter().any(|end| key.ends_with(end));
+            let trainable = tensor.is_floating_point() && !buffer;
             *tensor = tensor.to_device(device).to_kind(Kind::Float).set_requires_grad(trainable);
         }
     }
@@ -156,6 +164,17 @@ impl Weights {
     /// Sets free text that [`Weights::save_safetensors`] writes beside the tensors.
     pub fn set_metadata(&mut self, key: impl Into<String>, value: impl Into<String>) {
         self.metadata.insert(key.into(), value.into());
+    }
+
+    /// The checkpoint's file or folder, for messages.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// The shape of the tensor at `key`.
+    pub fn shape(&self, key: &str) -> Result<Vec<i64>, WeightsError> {
+        let missing = || WeightsError::Missing { file: self.file.clone(), key: key.to_owned() };
+        self.tensors.borrow().get(key).map(Tensor::size).ok_or_else(missing)
     }
 
     /// Whether the checkpoint has this key.
@@ -216,6 +235,10 @@ impl Weights {
             let mut new = tch::no_grad(|| match init {
                 Init::Normal(std) => new.randn_like() * std,
                 Init::Constant(value) => new.full_like(value),
+                Init::Ramp => {
+                    let count = shape.iter().product::<i64>();
+                    Tensor::arange(count, (Kind::Float, self.device)).view(shape)
+                }
             });
             new = new.set_requires_grad(true);
             tensors.insert(key.to_owned(), new);
@@ -276,6 +299,14 @@ impl<'a> Scope<'a> {
     /// The tensor `name` of exactly `shape`; `init` says how it begins when trained from nothing.
     pub fn tensor(&self, name: &str, shape: &[i64], init: Init) -> Result<Tensor, WeightsError> {
         let tensor = self.weights.take(&format!("{}{name}", self.prefix), shape, init)?;
+        Ok(tensor.to_device(self.device).to_kind(self.kind))
+    }
+
+    /// Like [`Scope::tensor`], of a tensor that is kept but not learnt. Where device and kind are
+    /// the checkpoint's, writing into it changes the checkpoint.
+    pub fn buffer(&self, name: &str, shape: &[i64], init: Init) -> Result<Tensor, WeightsError> {
+        let tensor = self.weights.take(&format!("{}{name}", self.prefix), shape, init)?;
+        let tensor = tensor.set_requires_grad(false);
         Ok(tensor.to_device(self.device).to_kind(self.kind))
     }
 }

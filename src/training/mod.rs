@@ -1,3 +1,61 @@
 //! Trains the demo models on the demo world.
 //!
 //! Imports: vision, scenes, models, explain.
+
+pub mod adamw;
+pub mod assign;
+pub mod detection_loss;
+pub mod run;
+
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::models::weights::WeightsError;
+
+/// Why a training run cannot go on.
+#[derive(Debug, Error)]
+pub enum TrainingError {
+    /// A file of the run cannot be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The checkpoint or the weights do not fit the net.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// The tensor library refused an operation.
+    #[error("tensor library: {0}")]
+    Tensor(#[from] tch::TchError),
+    /// The tokenizer cannot be trained, written or read.
+    #[error("tokenizer: {0}")]
+    Tokenizer(String),
+    /// The loss is no number any more.
+    #[error("loss is {loss} at step {step}; lower the learning rate")]
+    Diverged {
+        /// The step that broke.
+        step: u64,
+        /// The loss found.
+        loss: f64,
+    },
+    /// An option that makes no run.
+    #[error("{what} is {value}, must be at least {least}")]
+    Option {
+        /// Which option.
+        what: &'static str,
+        /// The value given.
+        value: i64,
+        /// The least value allowed.
+        least: i64,
+    },
+}
+
+impl TrainingError {
+    /// A [`TrainingError::File`] about `path`.
+    pub fn file(path: &Path, source: std::io::Error) -> Self {
+        Self::File { path: path.to_owned(), source }
+    }
+}
