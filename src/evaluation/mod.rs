@@ -3,3 +3,5 @@
 //! Imports: vision, scenes, models, explain, serving, verification.
 
 pub mod average_precision;
+pub mod localisation;
+pub mod pairs;
