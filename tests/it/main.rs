@@ -4,3 +4,4 @@ mod explain;
 #![expect(clippy::unwrap_used, reason = "a test stops where something is not as it should be")]
 
 mod engine;
+mod layering;
