@@ -1,3 +1,7 @@
 //! The `veriframe` program.
 
-fn main() {}
+use clap::Parser;
+
+fn main() -> anyhow::Result<()> {
+    veriframe::cli::run(&veriframe::cli::Cli::parse())
+}
