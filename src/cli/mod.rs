@@ -45,8 +45,7 @@ enum Command {
     #[command(subcommand)]
     Models(inspect::ModelsCommand),
     /// Train the built-in models.
-    #[command(subcommand)]
-    Train(train::TrainCommand),
+    Train(train::TrainArgs),
 }
 
 /// Runs one command to its end. Errors say what to do next.
