@@ -7,6 +7,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use tch::Kind;
 
+use crate::engine;
 use crate::libtorch::{self, DeviceChoice};
 use crate::serving::{Catalog, ModelSource, Options};
 
@@ -74,4 +75,10 @@ impl ModelArgs {
         };
         Ok(Catalog::start(&self.sources()?, &Options { devices, kind, ..options })?)
     }
+}
+
+/// How a command's own server runs its models.
+pub(super) fn defaults() -> Options {
+    let engine = engine::Config { max_queued_items: 256, ..engine::Config::default() };
+    Options { engine, ..Options::default() }
 }
