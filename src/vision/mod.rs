@@ -6,3 +6,5 @@ pub mod boxes;
 pub mod image;
 pub mod overlay;
 pub mod letterbox;
+mod raw;
+pub mod resize;
