@@ -2,7 +2,7 @@
 //!
 //! Imports: nothing.
 #![expect(missing_docs, reason = "generated from documented .proto files")]
-#![expect(clippy::pedantic, reason = "generated code")]
+#![expect(clippy::pedantic, clippy::allow_attributes, reason = "generated code")]
 
 /// Package `veriframe.v1`.
 pub mod v1 {

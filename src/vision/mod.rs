@@ -5,3 +5,5 @@
 pub mod boxes;
 pub mod image;
 pub mod overlay;
+mod raw;
+pub mod resize;
