@@ -3,5 +3,6 @@
 //! Imports: vision, scenes, models, explain, serving, verification.
 
 pub mod average_precision;
+pub mod faces;
 pub mod localisation;
 pub mod pairs;
