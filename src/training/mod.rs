@@ -4,7 +4,9 @@
 
 pub mod adamw;
 pub mod assign;
+pub mod detection_data;
 pub mod detection_loss;
+pub mod detector;
 pub mod run;
 
 use std::path::{Path, PathBuf};
