@@ -3,5 +3,6 @@
 //! Imports: vision.
 
 pub mod clip;
+pub mod pickle;
 pub mod weights;
 pub mod yolo;
