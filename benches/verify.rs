@@ -45,7 +45,11 @@ async fn demo() -> anyhow::Result<()> {
             times.push(started.elapsed());
         }
     }
-    println!("demo models, scores + boxes + heatmap: median {:?}, p95 {:?}", at(&mut times, 0.5), at(&mut times, 0.95));
+    println!(
+        "demo models, scores + boxes + heatmap: median {:?}, p95 {:?}",
+        at(&mut times, 0.5),
+        at(&mut times, 0.95)
+    );
     Ok(())
 }
 

@@ -14,6 +14,8 @@ mod verify;
 
 use clap::{Parser, Subcommand};
 
+use crate::telemetry::{self, LogFormat};
+
 /// Check images and video frames against text: CLIP scores, YOLOv8 boxes, and the heatmaps that
 /// explain them.
 #[derive(Debug, Parser)]
@@ -43,13 +45,13 @@ enum Command {
     #[command(subcommand)]
     Models(inspect::ModelsCommand),
     /// Train the built-in models.
-    #[command(subcommand)]
-    Train(train::TrainCommand),
+    Train(train::TrainArgs),
 }
 
 /// Runs one command to its end. Errors say what to do next.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
-    crate::telemetry::init_logs(&cli.log, cli.log_json)?;
+    let format = if cli.log_json { LogFormat::Json } else { LogFormat::Text };
+    telemetry::init(format, &cli.log)?;
     match cli.command {
         Command::Serve(args) => serve::run(args),
         Command::Verify(args) => verify::run(&args),

@@ -1,12 +1,14 @@
 //! Options that several commands share.
 
-use std::path::{Path, PathBuf};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use tch::Kind;
 
-use crate::libtorch;
+use crate::engine;
+use crate::libtorch::{self, DeviceChoice};
 use crate::serving::{Catalog, ModelSource, Options};
 
 /// Which models, where and how.
@@ -21,7 +23,7 @@ pub(super) struct ModelArgs {
     pub(super) demo_models: PathBuf,
     /// Where nets run: auto, cpu, cuda, or a list such as cuda:0,cuda:1.
     #[arg(long, env = "VERIFRAME_DEVICE", default_value = "auto")]
-    pub(super) device: String,
+    pub(super) device: DeviceChoice,
     /// Kind of the nets' bulk. The last block and all heatmaps are f32 in any case.
     #[arg(long, env = "VERIFRAME_PRECISION", default_value = "f32")]
     pub(super) precision: Precision,
@@ -55,7 +57,7 @@ impl ModelArgs {
                 source.path.exists(),
                 "the built-in models are not at {}; run from the repository, or say where with \
                  --demo-models DIR or --model NAME=PATH",
-                display(&source.path)
+                source.path.display()
             );
         }
         Ok(sources)
@@ -63,9 +65,9 @@ impl ModelArgs {
 
     /// Loads the models.
     pub(super) fn catalog(&self, options: Options) -> anyhow::Result<Catalog> {
-        let devices = libtorch::devices(&self.device).context("--device")?;
-        if self.threads > 0 {
-            libtorch::set_threads(self.threads);
+        let devices = self.device.resolve().context("--device")?;
+        if let Some(threads) = NonZeroUsize::new(self.threads) {
+            libtorch::set_threads(threads);
         }
         let kind = match self.precision {
             Precision::F32 => Kind::Float,
@@ -75,6 +77,8 @@ impl ModelArgs {
     }
 }
 
-fn display(path: &Path) -> std::path::Display<'_> {
-    path.display()
+/// How a command's own server runs its models.
+pub(super) fn defaults() -> Options {
+    let engine = engine::Config { max_queued_items: 256, ..engine::Config::default() };
+    Options { engine, ..Options::default() }
 }

@@ -27,7 +27,4 @@ pub enum LibtorchError {
         /// How many GPUs libtorch sees.
         count: usize,
     },
-    /// The program could not be started again with its threads' policy settled.
-    #[error("cannot restart with OMP_WAIT_POLICY=PASSIVE: {0}; set it yourself")]
-    Restart(String),
 }

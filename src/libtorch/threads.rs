@@ -1,11 +1,9 @@
 //! How many threads libtorch computes with, and what they do while they wait.
 
-use std::env;
-use std::num::NonZeroUsize;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
-
-use super::LibtorchError;
+use std::{env, io};
 
 /// libgomp's own name for it; read once, as it loads.
 const WAIT_POLICY: &str = "OMP_WAIT_POLICY";
@@ -19,28 +17,32 @@ const RESTARTED: &str = "VERIFRAME_THREADS_SETTLED";
 /// replaces the process by itself with `PASSIVE` set: same process id, arguments and files. Call it
 /// first in `main`, before any thread, runtime or output. A value that is set already is kept.
 ///
-/// Returns where there is nothing to do. Errors where the restart fails; going on is harmless but
-/// slower.
-pub fn settle_threads() -> Result<(), LibtorchError> {
+/// Returns where there is nothing to do, or where the restart fails: going on is slower, not wrong.
+pub fn settle_threads() {
     if env::var_os(WAIT_POLICY).is_some() || env::var_os(RESTARTED).is_some() {
-        return Ok(());
+        return;
     }
-    let failed = |error: std::io::Error| LibtorchError::Restart(error.to_string());
-    let program = env::current_exe().map_err(failed)?;
+    let error = match env::current_exe() {
+        Ok(program) => restart(&program),
+        Err(error) => error,
+    };
+    tracing::warn!(%error, "not restarted with {WAIT_POLICY}=PASSIVE; set it for better speed");
+}
+
+/// Returns only if it fails.
+fn restart(program: &Path) -> io::Error {
     let mut arguments = env::args_os();
     let mut command = Command::new(program);
     if let Some(name) = arguments.next() {
         command.arg0(name);
     }
-    command.args(arguments).env(WAIT_POLICY, "PASSIVE").env(RESTARTED, "1");
-    // Returns only if it fails.
-    Err(failed(command.exec()))
+    command.args(arguments).env(WAIT_POLICY, "PASSIVE").env(RESTARTED, "1").exec()
 }
 
-/// Threads that one operator on the CPU may use. Threads that have computed already keep their
-/// number, so call it before the first tensor.
-pub fn set_threads(count: NonZeroUsize) {
-    tch::set_num_threads(i32::try_from(count.get()).unwrap_or(i32::MAX));
+/// Threads that one operator on the CPU may use, at least 1. A thread that has computed already
+/// keeps its number, so call it before the first tensor.
+pub fn set_threads(count: usize) {
+    tch::set_num_threads(i32::try_from(count.max(1)).unwrap_or(i32::MAX));
 }
 
 #[cfg(test)]
@@ -56,7 +58,7 @@ mod tests {
             "an_unset_policy_becomes_passive_and_a_set_one_is_kept"
         );
         if env::var_os(CHILD).is_some() {
-            settle_threads().unwrap();
+            settle_threads();
             println!("policy {}", env::var(WAIT_POLICY).unwrap());
             return;
         }

@@ -12,9 +12,10 @@ use super::clip::ClipService;
 use super::yolo::DetectorService;
 use super::{Deadline, ModelIdentity, ServingError};
 use crate::engine;
+use crate::libtorch::device_name;
 use crate::models::clip::ClipCheckpoint;
 use crate::models::yolo::YoloCheckpoint;
-use crate::telemetry::metrics;
+use crate::telemetry::metrics::{self, ModelLabels};
 
 /// A model to load: a CLIP folder in the Hugging Face layout, or a YOLOv8 file.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -111,7 +112,7 @@ impl Catalog {
                 version: "1".to_owned(),
                 checksum: checksum.to_owned(),
             };
-            let identity = match Opened::open(&source.path)? {
+            let (identity, kind_name) = match Opened::open(&source.path)? {
                 Opened::Clip(checkpoint) => {
                     let identity = identity(checkpoint.checksum());
                     let cached = options.cached_texts;
@@ -119,7 +120,7 @@ impl Catalog {
                         ClipService::start(identity, checkpoint, (devices, kind), config, cached)?;
                     let identity = service.identity().clone();
                     clips.insert(source.name.clone(), service);
-                    identity
+                    (identity, "clip")
                 }
                 Opened::Detector(checkpoint) => {
                     let identity = identity(checkpoint.checksum());
@@ -127,10 +128,18 @@ impl Catalog {
                         DetectorService::start(identity, checkpoint, (devices, kind), config)?;
                     let identity = service.identity().clone();
                     detectors.insert(source.name.clone(), service);
-                    identity
+                    (identity, "yolo")
                 }
             };
-            metrics::model_info(&identity.name, &identity.version, &format!("{kind:?}"));
+            for &device in devices {
+                let labels = ModelLabels {
+                    name: &identity.name,
+                    version: &identity.version,
+                    kind: kind_name,
+                    device: &device_name(device),
+                };
+                metrics::set_model(labels, true);
+            }
             tracing::info!(model = %identity.name, checksum = %identity.checksum, "model loaded");
         }
         let cpu = Arc::new(Semaphore::new(options.cpu_slots.max(1)));

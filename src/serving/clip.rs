@@ -11,7 +11,8 @@ use super::{Deadline, ModelIdentity, ServingError, blocking};
 use crate::engine::{BatchModel, Completed, Config, DeviceError, Engine, ItemError, Timing};
 use crate::explain::{self, Contrast, Method, RawMap};
 use crate::models::clip::{Clip, ClipCheckpoint, Preprocess, TapPlan, normalised};
-use crate::telemetry::metrics;
+use crate::telemetry::metrics::{self, Stage};
+use crate::vision::boxes::Rect;
 use crate::vision::image::Rgb8;
 use crate::vision::resize::Fit;
 
@@ -50,6 +51,8 @@ pub struct ImageEmbedding {
     pub maps: Vec<RawMap>,
     /// From pixels of the picture to the model's input.
     pub fit: Fit,
+    /// What the model saw, in pixels of the picture.
+    pub area: Rect,
     /// Time on the way.
     pub timing: StageTiming,
 }
@@ -116,11 +119,6 @@ impl ClipService {
         self.checkpoint.config.projection_dim as usize
     }
 
-    /// Side of one patch in the model's input pixels.
-    pub fn patch_px(&self) -> u32 {
-        self.checkpoint.config.vision.patch_size as u32
-    }
-
     /// The layers that a method reads, by checkpoint key.
     pub fn layer_name(&self, method: Method) -> String {
         let last = self.checkpoint.config.vision.num_hidden_layers - 1;
@@ -165,10 +163,10 @@ impl ClipService {
         deadline: Deadline,
     ) -> Result<TextEmbedding, ServingError> {
         if let Some(known) = self.texts.get(prompt) {
-            metrics::cache_hit("text");
+            metrics::record_cache("text", true);
             return Ok(known);
         }
-        metrics::cache_miss("text");
+        metrics::record_cache("text", false);
         let tokens = self.checkpoint.tokenizer.encode(prompt);
         let done = self.submit(ClipInput::Text(tokens.ids), deadline).await?;
         let ClipOutput::Text(vector) = done.output else {
@@ -194,14 +192,19 @@ impl ClipService {
         let checkpoint = Arc::clone(&self.checkpoint);
         let (pixels, fit) = blocking(move || checkpoint.preprocess.apply(&image)).await?;
         let preprocess = started.elapsed();
-        metrics::stage("preprocess", preprocess);
+        metrics::record_stage(Stage::Preprocess, preprocess);
         let done = self.submit(ClipInput::Image { pixels, maps }, deadline).await?;
         let ClipOutput::Image { vector, maps, explain } = done.output else {
             return Err(self.failed("a picture job gave a text's result"));
         };
         let Timing { queue, run, batch } = done.timing;
+        metrics::record_stage(Stage::Queue, queue);
+        metrics::record_stage(Stage::Infer, run);
+        metrics::record_stage(Stage::Explain, explain);
         let timing = StageTiming { preprocess, queue, inference: run, explain, batch };
-        Ok(ImageEmbedding { vector, maps, fit, timing })
+        let side = self.checkpoint.config.vision.image_size as f32;
+        let area = fit.to_source(Rect::new(0.0, 0.0, side, side));
+        Ok(ImageEmbedding { vector, maps, fit, area, timing })
     }
 
     async fn submit(

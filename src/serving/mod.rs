@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use catalog::{Catalog, ModelSource, Opened};
+pub use catalog::{Catalog, ModelSource, Opened, Options};
 
 use crate::engine::EngineError;
 

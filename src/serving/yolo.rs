@@ -9,7 +9,7 @@ use super::clip::StageTiming;
 use super::{Deadline, ModelIdentity, ServingError, blocking};
 use crate::engine::{BatchModel, Config, DeviceError, Engine, ItemError, Timing};
 use crate::models::yolo::{BatchNorm, Yolo, YoloCheckpoint};
-use crate::telemetry::metrics;
+use crate::telemetry::metrics::{self, Stage};
 use crate::vision::boxes::{Candidate, NmsOptions, nms};
 use crate::vision::image::Rgb8;
 use crate::vision::letterbox::{Padding, letterbox};
@@ -92,7 +92,7 @@ impl DetectorService {
         let (pixels, fit) =
             blocking(move || letterbox(&image, side, Padding::Minimal { stride: 32 })).await?;
         let preprocess = started.elapsed();
-        metrics::stage("preprocess", preprocess);
+        metrics::record_stage(Stage::Preprocess, preprocess);
         let input = DetectorInput { pixels, min_confidence: options.min_confidence };
         let done = self
             .engine
@@ -101,6 +101,8 @@ impl DetectorService {
             .map_err(|error| ServingError::from_engine(&self.identity.name, error))?;
         let started = Instant::now();
         let Timing { queue, run, batch } = done.timing;
+        metrics::record_stage(Stage::Queue, queue);
+        metrics::record_stage(Stage::Infer, run);
         let timing =
             StageTiming { preprocess, queue, inference: run, explain: Duration::ZERO, batch };
         let boxes = blocking(move || {
@@ -111,7 +113,9 @@ impl DetectorService {
             boxes
         })
         .await?;
-        Ok(FoundBoxes { boxes, timing, postprocess: started.elapsed() })
+        let postprocess = started.elapsed();
+        metrics::record_stage(Stage::Postprocess, postprocess);
+        Ok(FoundBoxes { boxes, timing, postprocess })
     }
 }
 

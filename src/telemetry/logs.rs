@@ -1,7 +1,7 @@
 //! The log: one line an event on standard error, as text or JSON.
 
-use std::io;
 use std::str::FromStr;
+use std::{fmt, io};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -28,6 +28,12 @@ impl LogFormat {
             Self::Text => "text",
             Self::Json => "json",
         }
+    }
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
     }
 }
 

@@ -5,7 +5,15 @@
 pub mod adamw;
 pub mod assign;
 pub mod detection_loss;
+pub mod clip;
+pub mod contrastive;
+pub mod evidence;
+pub mod export;
+pub mod faces;
+pub mod prompts;
 pub mod run;
+pub mod tokenizer;
+pub mod validate;
 
 use std::path::{Path, PathBuf};
 
@@ -33,6 +41,12 @@ pub enum TrainingError {
     /// The tokenizer cannot be trained, written or read.
     #[error("tokenizer: {0}")]
     Tokenizer(String),
+    /// A drawn face cannot be made a net's input.
+    #[error("picture: {0}")]
+    Picture(String),
+    /// The thread that draws faces has died.
+    #[error("the thread that draws faces ended early")]
+    Drawing,
     /// The loss is no number any more.
     #[error("loss is {loss} at step {step}; lower the learning rate")]
     Diverged {

@@ -6,19 +6,19 @@ use super::request::{Encoding, Resolution};
 use super::result::{Dtype, Payload};
 use crate::explain::RawMap;
 use crate::vision::image::Rgb8;
+use crate::vision::boxes::Rect;
 use crate::vision::overlay::{Heat, overlay, to_source};
-use crate::vision::resize::Fit;
 
-/// The map as `encoding` at `resolution`; a PNG is always of the picture's size. `cell_px` is the
-/// side of a grid cell in the model's input pixels.
+/// The map as `encoding` at `resolution`; a PNG is always of the picture's size. `area` is what the
+/// grid covers, in pixels of the picture.
 pub(super) fn payload(
     map: &RawMap,
     image: &Rgb8,
-    (fit, cell_px): (&Fit, u32),
+    area: Rect,
     resolution: Resolution,
     encoding: Encoding,
 ) -> Payload {
-    let heat = Heat { values: &map.values, grid: map.grid, fit: *fit, cell_px };
+    let heat = Heat { values: &map.values, grid: map.grid, area };
     if encoding == Encoding::Png {
         return Payload::Png(overlay(image, &heat, &[]).into());
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::request::Detected;
-use crate::explain::{Method, Quality, Stats};
+use crate::explain::{Accounting, Method, Quality, Stats};
 use crate::serving::ModelIdentity;
 use crate::vision::boxes::Rect;
 use crate::vision::resize::Fit;
@@ -114,14 +114,20 @@ pub struct Heatmap {
     pub payload: Payload,
     /// From frame pixels to the model's input pixels.
     pub fit: Fit,
-    /// Side of one grid cell in the model's input pixels.
-    pub cell_px: u32,
+    /// What the grid covers, in pixels of the frame.
+    pub area: Rect,
     /// Of the raw map, before any clipping or scaling.
     pub stats: Stats,
     /// How far the map can be believed.
     pub quality: Quality,
     /// The contrast that the map explains; see [`Score::contrast`].
     pub contrast: f32,
+    /// Strength of the raw map against those of the null prompts; absent without nulls.
+    pub signal_to_noise: Option<f32>,
+    /// 0 (the map does not depend on the prompt) to 1; absent without nulls.
+    pub specificity: Option<f32>,
+    /// The shares that sum to the contrast, for methods that have them.
+    pub accounting: Option<Accounting>,
 }
 
 /// A heatmap as it is sent.

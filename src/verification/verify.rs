@@ -63,7 +63,7 @@ pub async fn decode(
         }
     })
     .await?;
-    metrics::stage("decode", started.elapsed());
+    metrics::record_stage(metrics::Stage::Decode, started.elapsed());
     image.map(Arc::new).map_err(|error| ServingError::invalid("image", error.to_string()))
 }
 
@@ -209,28 +209,30 @@ impl View<'_> {
         texts: Texts,
         seen: ImageEmbedding,
     ) -> Result<HeatmapsResult, ServingError> {
-        let cosines = texts.scores(&part.prompts, &seen.vector, clip);
-        let names = cosines.iter().flat_map(|score| part.methods.iter().map(move |_| score));
-        let heads: Vec<(String, f32, String)> = names
+        let names = part.prompts.iter().flat_map(|prompt| part.methods.iter().map(move |_| prompt));
+        let heads: Vec<(String, String)> = names
             .zip(&seen.maps)
-            .map(|(score, map)| (score.prompt.clone(), score.contrast, clip.layer_name(map.method)))
+            .map(|(prompt, map)| (prompt.clone(), clip.layer_name(map.method)))
             .collect();
         let permit = self.catalog.cpu_permit(self.deadline).await?;
-        let (image, fit, cell_px) = (Arc::clone(self.image), seen.fit, clip.patch_px());
+        let (image, fit, area) = (Arc::clone(self.image), seen.fit, seen.area);
         let (resolution, encoding) = (part.resolution, part.encoding);
         let heatmaps = blocking(move || {
             let _held = permit;
             let maps = heads.into_iter().zip(seen.maps);
-            maps.map(|((prompt, contrast, layer), map)| Heatmap {
-                payload: encode::payload(&map, &image, (&fit, cell_px), resolution, encoding),
+            maps.map(|((prompt, layer), map)| Heatmap {
+                payload: encode::payload(&map, &image, area, resolution, encoding),
                 prompt,
                 method: map.method,
                 layer,
                 fit,
-                cell_px,
+                area,
                 stats: map.stats,
                 quality: map.quality,
-                contrast,
+                contrast: map.margin,
+                signal_to_noise: map.signal_to_noise,
+                specificity: map.specificity,
+                accounting: map.accounting,
             })
             .collect()
         })

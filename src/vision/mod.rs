@@ -4,6 +4,7 @@
 
 pub mod boxes;
 pub mod image;
+pub mod letterbox;
 pub mod overlay;
 mod raw;
 pub mod resize;

@@ -1,0 +1,112 @@
+//! `veriframe train`: trains a demo model, with a progress bar; Ctrl-C stops with a checkpoint.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::training::clip::train_clip;
+use crate::training::run::{Observer, Outcome, Progress, TrainOptions};
+
+/// Which demo model.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum DemoModel {
+    /// The CLIP of the demo world.
+    Clip,
+}
+
+/// Trains the demo models on the demo world.
+#[derive(Args, Debug)]
+pub struct TrainArgs {
+    /// The model to train.
+    #[arg(value_enum)]
+    model: DemoModel,
+    /// Folder for checkpoints and the finished model.
+    #[arg(long, default_value = "out/train")]
+    out: PathBuf,
+    /// Steps of the whole run.
+    #[arg(long, default_value_t = 3000)]
+    steps: u64,
+    /// Seed of weights and batches.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Threads inside one tensor operation.
+    #[arg(long, default_value_t = 2)]
+    threads: i32,
+    /// Begin anew even where there is a checkpoint.
+    #[arg(long)]
+    restart: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
+    let options = TrainOptions {
+        out: args.out.clone(),
+        steps: args.steps,
+        seed: args.seed,
+        threads: args.threads,
+        resume: !args.restart,
+    };
+    let mut terminal = Terminal::new(options.steps)?;
+    let outcome = match args.model {
+        DemoModel::Clip => train_clip(&options, &mut terminal)?,
+    };
+    terminal.bar.finish_and_clear();
+    match outcome {
+        Outcome::Finished => terminal.note(&format!("finished: {}", options.out.display())),
+        Outcome::Stopped(step) => terminal.note(&format!("stopped after step {step}; run again")),
+    }
+    Ok(())
+}
+
+/// A progress bar on a terminal, a line now and then elsewhere.
+struct Terminal {
+    bar: ProgressBar,
+    stop: Arc<AtomicBool>,
+}
+
+/// Steps between lines where there is no terminal.
+const LINE_EVERY: u64 = 20;
+
+impl Terminal {
+    fn new(steps: u64) -> anyhow::Result<Self> {
+        let bar = ProgressBar::new(steps);
+        bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} {eta} left\n{msg}")?);
+        let stop = Arc::new(AtomicBool::new(false));
+        let asked = stop.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        std::thread::spawn(move || {
+            if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
+                asked.store(true, Ordering::Relaxed);
+            }
+        });
+        Ok(Self { bar, stop })
+    }
+}
+
+impl Observer for Terminal {
+    fn progress(&mut self, progress: &Progress<'_>) {
+        let figures: Vec<String> =
+            progress.figures.iter().map(|(name, value)| format!("{name} {value:.3}")).collect();
+        let figures = figures.join("  ");
+        self.bar.set_position(progress.step);
+        if std::io::stderr().is_terminal() {
+            self.bar.set_message(figures);
+        } else if progress.step.is_multiple_of(LINE_EVERY) {
+            let elapsed = self.bar.elapsed().as_secs();
+            self.note(&format!("{elapsed:>5} s  step {:>5}  {figures}", progress.step));
+        }
+    }
+
+    fn note(&mut self, line: &str) {
+        // A closed terminal must not end a training run.
+        self.bar.suspend(|| writeln!(std::io::stdout(), "{line}").ok());
+    }
+
+    fn stop_requested(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
