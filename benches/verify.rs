@@ -12,7 +12,11 @@ use anyhow::Context;
 use tch::{Device, Kind, Tensor};
 use veriframe::models::clip::{Clip, ClipCheckpoint, ClipConfig, TapPlan};
 use veriframe::models::weights::Weights;
+use tonic::transport::Channel;
 use veriframe::proto::v1;
+use veriframe::proto::v1::verification_service_client::VerificationServiceClient;
+use veriframe::scenes::{FaceSpec, HELD_OUT, draw};
+use veriframe::server;
 use veriframe::serving::{Catalog, ModelSource, Options};
 
 const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/demo");
@@ -36,7 +40,7 @@ async fn demo() -> anyhow::Result<()> {
     let sources = [source("clip", &clip), source("yolo", &yolo)];
     let mut client = client(Catalog::start(&sources, &Options::default())?).await?;
     let mut request = request(&picture(320, 320)?);
-    request.detection = Some(v1::DetectionRequest::default());
+    request.detection = Some(v1::DetectionQuery::default());
     let mut times = Vec::new();
     for round in 0..60 {
         let started = Instant::now();
@@ -115,4 +119,42 @@ fn write_large(folder: &Path) -> anyhow::Result<()> {
 
 fn source(name: &str, path: &Path) -> ModelSource {
     ModelSource { name: name.to_owned(), path: path.to_owned() }
+}
+
+/// A client of a server on a free loopback port; the server ends with the process.
+async fn client(catalog: Catalog) -> anyhow::Result<VerificationServiceClient<Channel>> {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
+    let address = listener.local_addr()?;
+    let never = std::future::pending();
+    tokio::spawn(server::run(listener, Arc::new(catalog), server::Config::default(), never));
+    Ok(VerificationServiceClient::connect(format!("http://{address}")).await?)
+}
+
+/// One prompt and one heatmap on a JPEG.
+fn request(jpeg: &[u8]) -> v1::VerifyRequest {
+    v1::VerifyRequest {
+        image: Some(v1::Image { content: Some(v1::image::Content::Encoded(jpeg.to_vec().into())) }),
+        similarity: Some(v1::SimilarityQuery {
+            prompts: vec!["uneven teeth".to_owned()],
+            ..Default::default()
+        }),
+        heatmaps: Some(v1::HeatmapQuery::default()),
+        ..Default::default()
+    }
+}
+
+/// A generated face as a JPEG of the given size.
+fn picture(width: u32, height: u32) -> anyhow::Result<Vec<u8>> {
+    let scene = draw(&FaceSpec::sample(HELD_OUT), 320);
+    let face = image::RgbImage::from_raw(320, 320, scene.image.into_pixels()).context("size")?;
+    let face = image::imageops::resize(&face, width, height, image::imageops::FilterType::Triangle);
+    let mut jpeg = std::io::Cursor::new(Vec::new());
+    face.write_to(&mut jpeg, image::ImageFormat::Jpeg)?;
+    Ok(jpeg.into_inner())
+}
+
+/// The value below which `share` of the times lie.
+fn at(times: &mut [Duration], share: f64) -> Duration {
+    times.sort_unstable();
+    times[((times.len() - 1) as f64 * share).round() as usize]
 }

@@ -5,10 +5,12 @@
 mod client;
 mod demo;
 mod eval;
+mod images;
 mod inspect;
 mod options;
 mod output;
 mod serve;
+mod story;
 mod train;
 mod verify;
 

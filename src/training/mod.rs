@@ -4,6 +4,7 @@
 
 pub mod adamw;
 pub mod assign;
+pub mod detection_data;
 pub mod detection_loss;
 pub mod clip;
 pub mod contrastive;
@@ -11,6 +12,7 @@ pub mod evidence;
 pub mod export;
 pub mod faces;
 pub mod prompts;
+pub mod detector;
 pub mod run;
 pub mod tokenizer;
 pub mod validate;
