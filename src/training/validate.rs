@@ -8,7 +8,7 @@ use tokenizers::Tokenizer;
 use super::faces::{self, DRAWN_PX, FaceFormat, Faces};
 use super::prompts::NULLS;
 use super::{TrainingError, tokenizer};
-use crate::explain::{Contrast, Method, explain};
+use crate::explain::{self, Contrast, Method};
 use crate::models::clip::{Clip, Encoded, normalised};
 use crate::scenes::{Cue, FaceSpec, HELD_OUT, Language, Scene, caption, draw, prompts};
 
@@ -187,7 +187,8 @@ impl Face<'_> {
         tally.prompts_right += right(2);
         if let (true, Some(tape)) = (spec.has(cue), &self.encoded.tape) {
             let contrast = Contrast::new(&texts.narrow(0, 2, 1), nulls, &image);
-            let maps = explain(&reader.clip.vision, tape, self.item, Method::GradEclip, &contrast);
+            let taped = (tape, self.item as usize);
+            let maps = explain::maps(reader.clip, taped, &[Method::GradEclip], &contrast);
             self.score_map(&maps[0].values, cue, tally);
         }
         Ok(())
