@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use super::options::{ModelArgs, defaults};
 use super::output;
 use crate::serving::Options;
-use crate::telemetry::exporter;
+use crate::telemetry::Exporter;
 use crate::vision::image::Limits;
 use crate::{engine, server};
 
@@ -71,7 +71,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}; choose another --listen", args.listen))?;
     let address = (!args.no_metrics).then_some(args.metrics);
-    let exporter = exporter::install(address).await.context("--metrics")?;
+    let exporter = Exporter::install(address).await.context("--metrics")?;
     let (models, options) = (args.models.clone(), args.options());
     let catalog = tokio::task::spawn_blocking(move || models.catalog(options)).await??;
     output::say(format_args!("gRPC on {}", listener.local_addr()?));
