@@ -11,7 +11,8 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use safetensors::{Dtype, SafeTensors};
+use safetensors::Dtype;
+use safetensors::tensor::Metadata;
 use tch::{Device, Kind, Tensor};
 use thiserror::Error;
 
@@ -374,9 +375,9 @@ fn read_safetensors(path: &Path) -> Result<Contents, WeightsError> {
     if header > HEADER_LIMIT_BYTES || header + 8 > length {
         return Err(error(format!("header is {header} bytes, the file has {length}")));
     }
-    let mut head = vec![0; 8 + header as usize];
-    file.read_exact_at(&mut head, 0).map_err(|e| error(e.to_string()))?;
-    let (_, metadata) = SafeTensors::read_metadata(&head).map_err(|e| error(e.to_string()))?;
+    let mut head = vec![0; header as usize];
+    file.read_exact_at(&mut head, 8).map_err(|e| error(e.to_string()))?;
+    let metadata: Metadata = serde_json::from_slice(&head).map_err(|e| error(e.to_string()))?;
     let mut tensors = BTreeMap::new();
     for (key, info) in metadata.tensors() {
         let (start, end) = (info.data_offsets.0 as u64, info.data_offsets.1 as u64);
