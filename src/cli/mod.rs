@@ -16,7 +16,7 @@ mod verify;
 
 use clap::{Parser, Subcommand};
 
-use crate::telemetry::{self, LogFormat};
+use crate::telemetry::logs::{self, LogFormat};
 
 /// Check images and video frames against text: CLIP scores, YOLOv8 boxes, and the heatmaps that
 /// explain them.
@@ -53,7 +53,7 @@ enum Command {
 /// Runs one command to its end. Errors say what to do next.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     let format = if cli.log_json { LogFormat::Json } else { LogFormat::Text };
-    telemetry::init(format, &cli.log)?;
+    logs::init(format, &cli.log)?;
     match cli.command {
         Command::Serve(args) => serve::run(args),
         Command::Verify(args) => verify::run(&args),

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use super::options::{ModelArgs, defaults};
 use super::output;
 use crate::serving::Options;
-use crate::telemetry::Exporter;
+use crate::telemetry::exporter;
 use crate::vision::image::Limits;
 use crate::{engine, server};
 
@@ -55,7 +55,7 @@ pub(super) struct ServeArgs {
     max_image_pixels: u64,
     /// Bytes of an encoded or raw picture.
     #[arg(long, env = "VERIFRAME_MAX_IMAGE_BYTES", default_value_t = Limits::default().max_bytes)]
-    max_image_bytes: usize,
+    max_image_bytes: u64,
     /// After a signal, how long running work may take to end, in seconds.
     #[arg(long, env = "VERIFRAME_DRAIN_SECONDS", default_value_t = 30)]
     drain_seconds: u64,
@@ -71,7 +71,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}; choose another --listen", args.listen))?;
     let address = (!args.no_metrics).then_some(args.metrics);
-    let exporter = Exporter::install(address).await.context("--metrics")?;
+    let exporter = exporter::install(address).await.context("--metrics")?;
     let (models, options) = (args.models.clone(), args.options());
     let catalog = tokio::task::spawn_blocking(move || models.catalog(options)).await??;
     output::say(format_args!("gRPC on {}", listener.local_addr()?));

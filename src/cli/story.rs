@@ -50,14 +50,16 @@ impl Seen {
             Some(v1::frame_result::Outcome::Error(status)) => {
                 anyhow::bail!("frame {} failed: {}", result.sequence, status.message)
             }
-            Some(
-                v1::frame_result::Outcome::Dropped(_) | v1::frame_result::Outcome::Expired(_),
-            )
+            Some(v1::frame_result::Outcome::Dropped(_) | v1::frame_result::Outcome::Expired(_))
             | None => anyhow::bail!("frame {} was not answered", result.sequence),
         };
         let total = answer.timing.as_ref().and_then(|timing| timing.total);
         let latency = total.and_then(|total| Duration::try_from(total).ok());
-        Ok(Self { spec: spec.clone(), latency: latency.context("an answer has no timing")?, answer })
+        Ok(Self {
+            spec: spec.clone(),
+            latency: latency.context("an answer has no timing")?,
+            answer,
+        })
     }
 
     fn contrast(&self, question: usize) -> f32 {
@@ -68,9 +70,10 @@ impl Seen {
     fn map(&self, question: usize) -> Option<Map> {
         let map = self.answer.heatmaps.as_ref()?.heatmaps.get(question)?;
         let Some(v1::heatmap::Content::Tensor(tensor)) = &map.content else { return None };
-        let values = tensor.data.chunks_exact(4).map(|bytes| {
-            f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
-        });
+        let values = tensor
+            .data
+            .chunks_exact(4)
+            .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
         let area = map.area.as_ref()?;
         Some(Map {
             values: values.collect(),

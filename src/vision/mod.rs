@@ -4,7 +4,7 @@
 
 pub mod boxes;
 pub mod image;
-pub mod overlay;
 pub mod letterbox;
+pub mod overlay;
 mod raw;
 pub mod resize;

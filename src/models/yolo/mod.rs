@@ -5,10 +5,12 @@
 //! Aggregation Network", arXiv 1803.01534; Li et al., "Generalized Focal Loss", arXiv 2006.04388.
 //! Keys are those of the official checkpoints: `model.N` is the N-th layer.
 
+mod checkpoint;
 mod config;
 mod head;
 mod layers;
 
+pub use checkpoint::YoloCheckpoint;
 pub use config::{STRIDES_PX, YoloConfig, YoloSize};
 
 use tch::{Device, Kind, Tensor};
