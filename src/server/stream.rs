@@ -1,254 +1,305 @@
-//! `VerifyStream`: frames in, one result each, in order.
+//! A stream of frames: configuration first, one result for each frame, in order, and a summary.
 //!
-//! The whole way is one lazy stream: frames are read only while fewer than the window are worked
-//! on, results leave in the order of their frames, and when the client goes away everything that
-//! was still to do is dropped with the stream.
+//! Nothing is spawned and nothing is buffered but the frames in flight: the response is a chain of
+//! adapters over the request, so whoever drops it drops all of its work.
 
 use std::sync::Arc;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures::{Stream, StreamExt, stream};
+use futures::future::{self, BoxFuture};
+use futures::stream::{self, BoxStream};
+use futures::{FutureExt, StreamExt};
 use tonic::{Status, Streaming};
 
-use super::service::Verification;
-use super::validate::{StreamPlan, frame};
-use super::{convert, duration, status};
+use super::answer::Answering;
+use super::convert::{StreamTerms, convert_image, convert_stream};
+use super::deadline::{earlier, within};
+use super::respond;
+use super::status::{in_band, status};
 use crate::proto::v1;
+use crate::proto::v1::frame_result::Outcome;
 use crate::proto::v1::verify_stream_request::Message;
-use crate::proto::v1::verify_stream_response::Message as Answer;
 use crate::serving::{Deadline, ServingError};
 
-/// What the client's side says next: a frame to work on, or why there will be none.
-enum Step {
-    Frame(Box<Job>),
-    Refused(Status),
-}
+/// What the client gets.
+pub(super) type Responses = BoxStream<'static, Result<v1::VerifyStreamResponse, Status>>;
 
-/// One frame with what is asked of it.
-struct Job {
-    plan: Arc<StreamPlan>,
-    frame: v1::Frame,
-    arrived: Instant,
-    /// Set where the frame itself breaks the rules of the stream.
-    fault: Option<ServingError>,
-}
+/// A frame's result and how long it took; or why the stream ends.
+type Step = Result<(v1::FrameResult, Duration), Status>;
 
-/// The client's side of a stream.
-struct Frames {
-    service: Verification,
-    incoming: Streaming<v1::VerifyStreamRequest>,
-    plan: Arc<StreamPlan>,
-    last_sequence: Option<u64>,
-    ended: bool,
-}
+/// Frames in flight where the configuration does not say.
+const DEFAULT_IN_FLIGHT: usize = 8;
 
-/// The server's side: results, then the summary. Errors where the first message is no good
-/// configuration.
-pub(super) async fn answers(
-    service: Verification,
-    mut incoming: Streaming<v1::VerifyStreamRequest>,
+/// Reads the configuration and answers the frames that follow.
+pub(super) async fn answer(
+    answering: Arc<Answering>,
+    mut requests: Streaming<v1::VerifyStreamRequest>,
     deadline: Deadline,
-) -> Result<impl Stream<Item = Result<v1::VerifyStreamResponse, Status>> + Send, Status> {
-    let idle = service.config.stream_idle_limit;
-    let plan = match next(&mut incoming, idle).await? {
-        Some(Message::Config(config)) => {
-            service.config.stream(config, None).map_err(|error| status::status(&error))?
-        }
-        Some(Message::Frame(_)) | None => {
-            let reason = "the first message must be the configuration";
-            return Err(status::status(&ServingError::invalid("config", reason)));
-        }
+) -> Result<Responses, Status> {
+    let first = async { Ok(requests.message().await) };
+    let first = within(deadline, "the stream's configuration", first).await;
+    let first = first.map_err(|error| status(&error))??;
+    let Some(Message::Config(config)) = first.and_then(|request| request.message) else {
+        let error = ServingError::invalid("config", "the first message must be a configuration");
+        return Err(status(&error));
     };
-    let tally = Arc::new(Mutex::new(Tally::new(Instant::now())));
-    let (window, plan) = (plan.max_in_flight, Arc::new(plan));
-    let frames =
-        Frames { service: service.clone(), incoming, plan, last_sequence: None, ended: false };
-    let results = stream::unfold(frames, Frames::step)
-        .map(move |step| {
-            let service = service.clone();
-            async move {
-                match step {
-                    Step::Frame(job) => Ok(job.work(&service, deadline).await),
-                    Step::Refused(status) => Err(status),
-                }
-            }
-        })
-        .buffered(window)
-        .map({
-            let tally = Arc::clone(&tally);
-            move |ended| {
-                let (result, latency) = ended?;
-                tally.lock().unwrap_or_else(PoisonError::into_inner).add(&result, latency);
-                Ok(v1::VerifyStreamResponse { message: Some(Answer::Result(result)) })
-            }
-        });
-    Ok(closed_by_summary(results, tally))
+    let intake = Intake::open(answering, config, deadline).map_err(|error| status(&error))?;
+    let window = intake.max_in_flight;
+    let steps = steps(requests, intake).buffered(window).boxed();
+    let ending = Ending { steps, deadline, tally: Tally::new(Instant::now()) };
+    Ok(stream::unfold(Some(ending), Ending::next).boxed())
 }
 
-/// The results, and after the last one the summary; after an error nothing more.
-fn closed_by_summary(
-    results: impl Stream<Item = Result<v1::VerifyStreamResponse, Status>> + Send,
-    tally: Arc<Mutex<Tally>>,
-) -> impl Stream<Item = Result<v1::VerifyStreamResponse, Status>> + Send {
-    let summary = move |failed: bool| {
-        (!failed).then(|| {
-            let summary = tally.lock().unwrap_or_else(PoisonError::into_inner).summary();
-            Ok(v1::VerifyStreamResponse { message: Some(Answer::Summary(summary)) })
-        })
-    };
-    let state = (Box::pin(results), Some((summary, false)));
-    stream::unfold(state, |(mut results, ending)| async move {
-        let (summary, failed) = ending?;
-        if failed {
-            return None;
-        }
-        match results.next().await {
-            Some(result) => {
-                let failed = result.is_err();
-                Some((result, (results, Some((summary, failed)))))
+/// Requests to the work that they call for; ends after the first that ends the stream.
+fn steps(
+    requests: Streaming<v1::VerifyStreamRequest>,
+    intake: Intake,
+) -> impl futures::Stream<Item = BoxFuture<'static, Step>> {
+    let messages = requests.scan(Some(intake), |open, request| {
+        let step = match open.as_mut() {
+            None => return future::ready(None),
+            Some(intake) => request.and_then(|request| intake.take(request)),
+        };
+        future::ready(Some(match step {
+            Ok(work) => work,
+            Err(refusal) => {
+                *open = None;
+                Some(future::ready(Err(refusal)).boxed())
             }
-            None => summary(false).map(|summary| (summary, (results, None))),
-        }
-    })
+        }))
+    });
+    messages.filter_map(future::ready)
 }
 
-/// The next message, waited for no longer than `idle`.
-async fn next(
-    incoming: &mut Streaming<v1::VerifyStreamRequest>,
-    idle: Duration,
-) -> Result<Option<Message>, Status> {
-    let message = tokio::time::timeout(idle, incoming.message())
-        .await
-        .map_err(|_| Status::deadline_exceeded(format!("the stream was silent for {idle:?}")))??;
-    match message {
-        None => Ok(None),
-        Some(v1::VerifyStreamRequest { message: Some(message) }) => Ok(Some(message)),
-        Some(v1::VerifyStreamRequest { message: None }) => {
-            let error = ServingError::invalid("message", "is empty; set config or frame");
-            Err(status::status(&error))
+/// What is known of a stream while its messages come in.
+struct Intake {
+    answering: Arc<Answering>,
+    terms: Arc<StreamTerms>,
+    max_in_flight: usize,
+    last_sequence: Option<u64>,
+    deadline: Deadline,
+}
+
+impl Intake {
+    fn open(
+        answering: Arc<Answering>,
+        config: v1::StreamConfig,
+        deadline: Deadline,
+    ) -> Result<Self, ServingError> {
+        let terms = answering.terms(config)?;
+        let max_in_flight = terms.max_in_flight.unwrap_or(DEFAULT_IN_FLIGHT);
+        let terms = Arc::new(terms);
+        Ok(Self { answering, terms, max_in_flight, last_sequence: None, deadline })
+    }
+
+    /// The work that a message calls for, if any; an error ends the stream.
+    fn take(
+        &mut self,
+        request: v1::VerifyStreamRequest,
+    ) -> Result<Option<BoxFuture<'static, Step>>, Status> {
+        match request.message {
+            Some(Message::Frame(frame)) => Ok(Some(self.frame(frame))),
+            Some(Message::Config(config)) => {
+                self.replace(config).map_err(|error| status(&error)).map(|()| None)
+            }
+            None => {
+                let error = ServingError::invalid("message", "is required: set config or frame");
+                Err(status(&error))
+            }
         }
     }
-}
 
-impl Frames {
-    /// Reads on to the next frame; configurations on the way take effect from it on.
-    async fn step(mut self) -> Option<(Step, Self)> {
-        if self.ended {
-            return None;
+    fn replace(&mut self, config: v1::StreamConfig) -> Result<(), ServingError> {
+        let terms = self.answering.terms(config)?;
+        if let Some(window) = terms.max_in_flight
+            && window != self.max_in_flight
+        {
+            let reason =
+                format!("is {window}, was {} and stays for the stream", self.max_in_flight);
+            return Err(ServingError::invalid("config.max_in_flight", reason));
         }
-        loop {
-            let idle = self.service.config.stream_idle_limit;
-            let refused = match next(&mut self.incoming, idle).await {
-                Ok(None) => return None,
-                Ok(Some(Message::Frame(frame))) => {
-                    let job = self.accept(frame);
-                    return Some((Step::Frame(Box::new(job)), self));
+        self.terms = Arc::new(terms);
+        Ok(())
+    }
+
+    fn frame(&mut self, frame: v1::Frame) -> BoxFuture<'static, Step> {
+        let arrived = Instant::now();
+        let v1::Frame { sequence, presentation_time, image } = frame;
+        let image = match self.last_sequence {
+            Some(last) if sequence <= last => {
+                let reason = format!("is {sequence}, must be greater than {last}");
+                Err(ServingError::invalid("frame.sequence", reason))
+            }
+            _ => {
+                self.last_sequence = Some(sequence);
+                convert_image(image)
+            }
+        };
+        let (answering, terms) = (Arc::clone(&self.answering), Arc::clone(&self.terms));
+        let own = terms.frame_timeout.and_then(|timeout| arrived.checked_add(timeout));
+        let deadline = earlier(self.deadline, own);
+        let work = async move {
+            let result = answering.frame(image, &terms.asked, deadline).await;
+            let took = arrived.elapsed();
+            let outcome = match result {
+                Ok(result) => Outcome::Ok(respond::verified(result)),
+                Err(ServingError::Expired(_)) => {
+                    Outcome::Expired(v1::Expired { after: Some(respond::duration(took)) })
                 }
-                Ok(Some(Message::Config(config))) => {
-                    match self.service.config.stream(config, Some(&self.plan)) {
-                        Ok(plan) => {
-                            self.plan = Arc::new(plan);
-                            continue;
-                        }
-                        Err(error) => status::status(&error),
-                    }
-                }
-                Err(status) => status,
+                Err(error) => Outcome::Error(in_band(&status(&placed(error)))),
             };
-            self.ended = true;
-            return Some((Step::Refused(refused), self));
-        }
-    }
-
-    fn accept(&mut self, frame: v1::Frame) -> Job {
-        let fault = match self.last_sequence {
-            Some(last) if frame.sequence <= last => {
-                let reason = format!("is {}, must be greater than {last}", frame.sequence);
-                Some(ServingError::invalid("frame.sequence", reason))
-            }
-            _ => None,
+            let result = v1::FrameResult { sequence, presentation_time, outcome: Some(outcome) };
+            Ok((result, took))
         };
-        if fault.is_none() {
-            self.last_sequence = Some(frame.sequence);
-        }
-        Job { plan: Arc::clone(&self.plan), frame, arrived: Instant::now(), fault }
+        work.boxed()
     }
 }
 
-impl Job {
-    /// The frame's one result, and how long it took.
-    async fn work(self, service: &Verification, call: Deadline) -> (v1::FrameResult, Duration) {
-        let own = self.plan.frame_timeout.and_then(|timeout| self.arrived.checked_add(timeout));
-        let deadline = match (own, call) {
-            (Some(own), Some(call)) => Some(own.min(call)),
-            (own, call) => own.or(call),
-        };
-        let v1::Frame { sequence, presentation_time, image } = self.frame;
-        let answered = match (self.fault, frame(image)) {
-            (Some(fault), _) => Err(fault),
-            (None, Err(error)) => Err(error.within("frame.")),
-            (None, Ok(frame)) => {
-                let answered = service.answer(frame, &self.plan.request, deadline).await;
-                answered.map_err(|error| error.within("frame."))
-            }
-        };
-        let latency = self.arrived.elapsed();
-        let outcome = match answered {
-            Ok(result) => v1::frame_result::Outcome::Ok(convert::response(result)),
-            Err(ServingError::Expired(_)) => {
-                v1::frame_result::Outcome::Expired(v1::Expired { after: duration(latency) })
-            }
-            Err(error) => {
-                v1::frame_result::Outcome::Error(status::as_message(&status::status(&error)))
-            }
-        };
-        (v1::FrameResult { sequence, presentation_time, outcome: Some(outcome) }, latency)
+impl Answering {
+    /// The terms of a configuration whose models exist.
+    fn terms(&self, config: v1::StreamConfig) -> Result<StreamTerms, ServingError> {
+        let terms = convert_stream(config, &self.config.request_limits);
+        let terms = terms.map_err(|error| error.within("config."))?;
+        let asked = &terms.asked;
+        let similarity = asked.similarity.as_ref();
+        let shared = similarity.and_then(|part| part.model.as_deref());
+        let clips = [
+            similarity.map(|part| part.model.as_deref()),
+            asked.heatmaps.as_ref().map(|part| part.model.as_deref().or(shared)),
+            asked.regions.as_ref().map(|part| part.model.as_deref().or(shared)),
+        ];
+        for name in clips.into_iter().flatten() {
+            self.catalog.clip(name)?;
+        }
+        if asked.detection.is_some() || asked.regions.is_some() {
+            let detector = asked.detection.as_ref().and_then(|part| part.model.as_deref());
+            self.catalog.detector(detector)?;
+        }
+        Ok(terms)
     }
 }
 
-/// Counts of a stream.
+/// The field of a frame's error, from the root of the stream's messages.
+fn placed(error: ServingError) -> ServingError {
+    let prefix = match &error {
+        ServingError::Invalid { field, .. } if field.starts_with("frame.") => "",
+        ServingError::Invalid { field, .. } if field.starts_with("image") => "frame.",
+        ServingError::Invalid { .. } => "config.",
+        ServingError::NotFound { .. }
+        | ServingError::Overloaded { .. }
+        | ServingError::Expired(_)
+        | ServingError::Closed(_)
+        | ServingError::Failed { .. } => "",
+    };
+    error.within(prefix)
+}
+
+/// The results, and what remains to be said after them.
+struct Ending {
+    steps: BoxStream<'static, Step>,
+    deadline: Deadline,
+    tally: Tally,
+}
+
+impl Ending {
+    /// The next message; after the last one, nothing to go on with.
+    async fn next(
+        open: Option<Self>,
+    ) -> Option<(Result<v1::VerifyStreamResponse, Status>, Option<Self>)> {
+        let mut open = open?;
+        let next = async { Ok(open.steps.next().await) };
+        let message = match within(open.deadline, "the stream", next).await {
+            Ok(Some(Ok((result, took)))) => {
+                open.tally.count(result.outcome.as_ref(), took);
+                let message = v1::verify_stream_response::Message::Result(result);
+                let response = v1::VerifyStreamResponse { message: Some(message) };
+                return Some((Ok(response), Some(open)));
+            }
+            Ok(Some(Err(refusal))) => Err(refusal),
+            Ok(None) => {
+                let summary = open.tally.summary(Instant::now());
+                let message = v1::verify_stream_response::Message::Summary(summary);
+                Ok(v1::VerifyStreamResponse { message: Some(message) })
+            }
+            Err(error) => Err(status(&error)),
+        };
+        Some((message, None))
+    }
+}
+
+/// What the summary says.
+#[derive(Debug)]
 struct Tally {
-    began: Instant,
+    started: Instant,
     counts: v1::StreamSummary,
-    total_latency: Duration,
-    max_latency: Duration,
+    latency: Duration,
+    longest: Duration,
 }
 
 impl Tally {
-    fn new(began: Instant) -> Self {
-        Self {
-            began,
-            counts: v1::StreamSummary::default(),
-            total_latency: Duration::ZERO,
-            max_latency: Duration::ZERO,
-        }
+    fn new(started: Instant) -> Self {
+        let counts = v1::StreamSummary::default();
+        Self { started, counts, latency: Duration::ZERO, longest: Duration::ZERO }
     }
 
-    fn add(&mut self, result: &v1::FrameResult, latency: Duration) {
+    fn count(&mut self, outcome: Option<&Outcome>, took: Duration) {
         self.counts.frames += 1;
-        match &result.outcome {
-            Some(v1::frame_result::Outcome::Ok(_)) => {
+        match outcome {
+            Some(Outcome::Ok(_)) => {
                 self.counts.ok += 1;
-                self.total_latency += latency;
-                self.max_latency = self.max_latency.max(latency);
+                self.latency += took;
+                self.longest = self.longest.max(took);
             }
-            Some(v1::frame_result::Outcome::Dropped(_)) => self.counts.dropped += 1,
-            Some(v1::frame_result::Outcome::Expired(_)) => self.counts.expired += 1,
-            Some(v1::frame_result::Outcome::Error(_)) | None => self.counts.errors += 1,
+            Some(Outcome::Dropped(_)) => self.counts.dropped += 1,
+            Some(Outcome::Expired(_)) => self.counts.expired += 1,
+            Some(Outcome::Error(_)) | None => self.counts.errors += 1,
         }
     }
 
-    fn summary(&self) -> v1::StreamSummary {
-        let answered = u32::try_from(self.counts.ok).unwrap_or(u32::MAX);
-        let measured = answered > 0;
+    fn summary(&self, now: Instant) -> v1::StreamSummary {
+        let ok = u32::try_from(self.counts.ok).unwrap_or(u32::MAX);
+        let mean = self.latency.checked_div(ok);
         v1::StreamSummary {
-            elapsed: duration(self.began.elapsed()),
-            mean_latency: measured
-                .then(|| duration(self.total_latency / answered.max(1)))
-                .flatten(),
-            max_latency: measured.then(|| duration(self.max_latency)).flatten(),
-            ..self.counts.clone()
+            elapsed: Some(respond::duration(now - self.started)),
+            mean_latency: mean.map(respond::duration),
+            max_latency: mean.map(|_| respond::duration(self.longest)),
+            ..self.counts
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_counts_every_frame_once() {
+        let started = Instant::now();
+        let mut tally = Tally::new(started);
+        assert_eq!(tally.summary(started).mean_latency, None);
+        let ok = Outcome::Ok(v1::VerifyResponse::default());
+        tally.count(Some(&ok), Duration::from_millis(10));
+        tally.count(Some(&ok), Duration::from_millis(30));
+        tally.count(Some(&Outcome::Expired(v1::Expired::default())), Duration::from_secs(9));
+        let error = in_band(&Status::internal("no"));
+        tally.count(Some(&Outcome::Error(error)), Duration::from_secs(9));
+        let summary = tally.summary(started + Duration::from_secs(1));
+        let counts = (summary.frames, summary.ok, summary.dropped, summary.expired, summary.errors);
+        assert_eq!(counts, (4, 2, 0, 1, 1));
+        let millis = |nanos| Some(prost_types::Duration { seconds: 0, nanos });
+        assert_eq!(summary.mean_latency, millis(20_000_000));
+        assert_eq!(summary.max_latency, millis(30_000_000));
+    }
+
+    #[test]
+    fn a_frames_error_names_the_field_from_the_messages_root() {
+        for (field, expected) in [
+            ("image.raw.format", "frame.image.raw.format"),
+            ("frame.sequence", "frame.sequence"),
+            ("detection.classes[0]", "config.detection.classes[0]"),
+        ] {
+            let error = placed(ServingError::invalid(field, "no"));
+            assert_eq!(error.to_string(), format!("{expected}: no"));
         }
     }
 }
