@@ -75,7 +75,8 @@ where
         let method = method(request.uri().path());
         let id = request_id(request.headers());
         let started = Instant::now();
-        request.extensions_mut().insert(CallDeadline::of(request.headers(), started));
+        let deadline = CallDeadline::of(request.headers(), started);
+        request.extensions_mut().insert(deadline);
         let span = tracing::info_span!("call", method = method.name, id = ?id);
         let mut call = Call { method: method.name, started, code: Code::Cancelled, span, _place: None };
         if method.counts {
