@@ -78,7 +78,8 @@ where
         let deadline = CallDeadline::of(request.headers(), started);
         request.extensions_mut().insert(deadline);
         let span = tracing::info_span!("call", method = method.name, id = ?id);
-        let mut call = Call { method: method.name, started, code: Code::Cancelled, span, _place: None };
+        let mut call =
+            Call { method: method.name, started, code: Code::Cancelled, span, _place: None };
         if method.counts {
             match Arc::clone(&self.around.places).try_acquire_owned() {
                 Ok(place) => call._place = Some(place),
