@@ -1,7 +1,6 @@
 //! The generated wire types. Placed here so that no room above can name them.
 //!
 //! Imports: nothing.
-#![expect(missing_docs, reason = "generated from documented .proto files")]
 #![expect(clippy::pedantic, clippy::allow_attributes, reason = "generated code")]
 
 /// Package `veriframe.v1`.

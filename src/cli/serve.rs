@@ -55,7 +55,7 @@ pub(super) struct ServeArgs {
     max_image_pixels: u64,
     /// Bytes of an encoded or raw picture.
     #[arg(long, env = "VERIFRAME_MAX_IMAGE_BYTES", default_value_t = Limits::default().max_bytes)]
-    max_image_bytes: u64,
+    max_image_bytes: usize,
     /// After a signal, how long running work may take to end, in seconds.
     #[arg(long, env = "VERIFRAME_DRAIN_SECONDS", default_value_t = 30)]
     drain_seconds: u64,

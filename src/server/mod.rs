@@ -67,8 +67,8 @@ pub async fn run(
     let router = builder(&config)
         .layer(ObserveLayer::new(config.max_calls))
         .add_service(health_service)
-        .add_service(reflection()?.build_v1()?)
-        .add_service(reflection()?.build_v1alpha()?)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?)
         .add_service(service);
 
     let (stopping, stopped) = oneshot::channel::<()>();
