@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tch::{Device, Kind, Tensor};
+use tonic::transport::Channel;
 use veriframe::models::clip::{Clip, ClipCheckpoint, ClipConfig, TapPlan};
 use veriframe::models::weights::Weights;
-use tonic::transport::Channel;
 use veriframe::proto::v1;
 use veriframe::proto::v1::verification_service_client::VerificationServiceClient;
 use veriframe::scenes::{FaceSpec, HELD_OUT, draw};

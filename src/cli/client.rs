@@ -37,7 +37,8 @@ impl Session {
         let catalog =
             tokio::task::spawn_blocking(move || models.catalog(super::options::defaults()));
         let catalog = Arc::new(catalog.await??);
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("no free loopback port")?;
+        let listener =
+            TcpListener::bind(("127.0.0.1", 0)).await.context("no free loopback port")?;
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel();
         let shutdown = async {
@@ -68,7 +69,9 @@ async fn connect(address: &str) -> anyhow::Result<VerificationServiceClient<Chan
         .connect_timeout(Duration::from_secs(10))
         .connect()
         .await
-        .with_context(|| format!("no server answers at {address}; start one with: veriframe serve"))?;
+        .with_context(|| {
+            format!("no server answers at {address}; start one with: veriframe serve")
+        })?;
     Ok(VerificationServiceClient::new(channel)
         .max_decoding_message_size(MAX_ANSWER_BYTES)
         .max_encoding_message_size(MAX_ANSWER_BYTES))

@@ -150,11 +150,18 @@ fn send_frames(
 fn config() -> v1::StreamConfig {
     v1::StreamConfig {
         similarity: Some(v1::SimilarityQuery {
-            prompts: QUESTIONS.iter().map(|question| question.prompt.to_owned()).collect(),
+            prompts: QUESTIONS
+                .iter()
+                .flat_map(|question| [question.prompt, question.opposite])
+                .map(str::to_owned)
+                .collect(),
             ..Default::default()
         }),
         detection: Some(v1::DetectionQuery::default()),
-        heatmaps: Some(v1::HeatmapQuery::default()),
+        heatmaps: Some(v1::HeatmapQuery {
+            prompts: QUESTIONS.iter().map(|question| question.prompt.to_owned()).collect(),
+            ..Default::default()
+        }),
         ..Default::default()
     }
 }

@@ -135,13 +135,9 @@ impl Bench<'_> {
         let mut pictures = Vec::new();
         for seed in (HELD_OUT..).take(self.faces as usize).take_while(|_| self.goes_on()) {
             let scene = draw(&FaceSpec::sample(seed), 224);
-            let options =
-                NmsOptions { min_confidence: MIN_CONFIDENCE, ..NmsOptions::default() };
-            let found = self.runtime.block_on(detector.detect(
-                Arc::new(scene.image),
-                options,
-                None,
-            ))?;
+            let options = NmsOptions { min_confidence: MIN_CONFIDENCE, ..NmsOptions::default() };
+            let found =
+                self.runtime.block_on(detector.detect(Arc::new(scene.image), options, None))?;
             let truths = scene.parts.iter();
             pictures.push(Picture {
                 truths: truths.map(|&(part, rect)| Truth { class: part.index(), rect }).collect(),
@@ -193,7 +189,7 @@ impl Scorer for Served<'_> {
     fn embed_images(&mut self, images: &[&Rgb8]) -> Result<Vec<Vec<f32>>, EvaluationError> {
         let jobs = images.iter().map(|image| {
             let image = Arc::new((*image).clone());
-            async move { self.clip.embed_image(image, None, None).await }
+            self.clip.embed_image(image, None, None)
         });
         let seen = self.runtime.block_on(futures::future::try_join_all(jobs));
         let seen = seen.map_err(|error| EvaluationError::Model(error.to_string()))?;
@@ -231,10 +227,21 @@ fn show(figures: &Figures) {
         ));
         let rows = clip.pairs.iter().map(|row| {
             let (cue, language) = (row.cue.clone(), row.language.clone());
-            vec![cue, language, row.trials.to_string(), percent(row.accuracy), format!("{:.3}", row.margin)]
+            vec![
+                cue,
+                language,
+                row.trials.to_string(),
+                percent(row.accuracy),
+                format!("{:.3}", row.margin),
+            ]
         });
-        output::table(&["cue", "language", "trials", "accuracy", "margin"], &rows.collect::<Vec<_>>());
-        output::say("heatmaps of faces that show the cue (energy inside it as a multiple of a uniform map's)");
+        output::table(
+            &["cue", "language", "trials", "accuracy", "margin"],
+            &rows.collect::<Vec<_>>(),
+        );
+        output::say(
+            "heatmaps of faces that show the cue (energy inside it as a multiple of a uniform map's)",
+        );
         let rows = clip.localisation.iter().map(|row| {
             vec![
                 row.cue.clone(),

@@ -16,7 +16,12 @@ use crate::serving::{Catalog, ModelSource, Options};
 pub(super) struct ModelArgs {
     /// A model to load, repeatable: a CLIP folder in the Hugging Face layout or a YOLOv8 .pt or
     /// .safetensors file. The built-in demo models where none is given.
-    #[arg(long = "model", value_name = "NAME=PATH", env = "VERIFRAME_MODELS", value_delimiter = ',')]
+    #[arg(
+        long = "model",
+        value_name = "NAME=PATH",
+        env = "VERIFRAME_MODELS",
+        value_delimiter = ','
+    )]
     pub(super) models: Vec<ModelSource>,
     /// Folder of the built-in models.
     #[arg(long, value_name = "DIR", env = "VERIFRAME_DEMO_MODELS", default_value = "models/demo")]
@@ -67,7 +72,7 @@ impl ModelArgs {
     pub(super) fn catalog(&self, options: Options) -> anyhow::Result<Catalog> {
         let devices = self.device.resolve().context("--device")?;
         if let Some(threads) = NonZeroUsize::new(self.threads) {
-            libtorch::set_threads(threads);
+            libtorch::set_threads(threads.get());
         }
         let kind = match self.precision {
             Precision::F32 => Kind::Float,

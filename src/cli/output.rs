@@ -22,7 +22,8 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) {
     }
     for (index, column) in table.column_iter_mut().enumerate() {
         let numeric = |row: &Vec<String>| {
-            row.get(index).is_none_or(|cell| cell.trim_end_matches(['%', '×', ' ']).parse::<f64>().is_ok())
+            row.get(index)
+                .is_none_or(|cell| cell.trim_end_matches(['%', '×', ' ']).parse::<f64>().is_ok())
         };
         if !rows.is_empty() && rows.iter().all(numeric) {
             column.set_cell_alignment(CellAlignment::Right);

@@ -56,7 +56,8 @@ async fn verify(args: &VerifyArgs) -> anyhow::Result<()> {
     let mut session = Session::open(args.server.as_deref(), &args.models).await?;
     let mut answers = Vec::new();
     for path in &args.images {
-        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let bytes =
+            std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         let answer = session.client.verify(request(args, bytes)).await;
         let answer = answer.map_err(|status| explained(&status))?.into_inner();
         if args.json {
@@ -104,7 +105,8 @@ fn show(path: &Path, answer: &v1::VerifyResponse) {
 }
 
 fn score_row(score: &v1::Score) -> Vec<String> {
-    let cut = if score.truncated { format!("cut from {} tokens", score.tokens) } else { String::new() };
+    let cut =
+        if score.truncated { format!("cut from {} tokens", score.tokens) } else { String::new() };
     vec![
         score.prompt.clone(),
         format!("{:.4}", score.cosine),

@@ -205,6 +205,11 @@ impl Weights {
         self.tensors.borrow().get(key).map(Tensor::size).ok_or_else(missing)
     }
 
+    /// Numbers in all tensors together.
+    pub fn parameters(&self) -> usize {
+        self.tensors.borrow().values().map(Tensor::numel).sum()
+    }
+
     /// Whether the checkpoint has this key.
     pub fn has(&self, key: &str) -> bool {
         self.tensors.borrow().contains_key(key)
@@ -451,6 +456,14 @@ pub(super) fn read_header(file: &mut File, checksum: &mut Sha256) -> Result<Meta
         return Err(format!("is {length} bytes, its header describes {expected}"));
     }
     Ok(metadata)
+}
+
+/// SHA-256 of a file, hexadecimal.
+pub(super) fn file_checksum(path: &Path) -> Result<String, WeightsError> {
+    let mut file = File::open(path).map_err(|e| WeightsError::format(path, e))?;
+    let mut checksum = Sha256::new();
+    std::io::copy(&mut file, &mut checksum).map_err(|e| WeightsError::format(path, e))?;
+    Ok(hexadecimal(checksum))
 }
 
 fn hexadecimal(checksum: Sha256) -> String {

@@ -2,7 +2,6 @@
 
 use rand::Rng;
 
-use super::spec::slack;
 use super::{Cue, FaceSpec};
 
 /// A face that sways, speaks and shows each cue for a while: one spec a frame. It starts clean, and
@@ -10,9 +9,6 @@ use super::{Cue, FaceSpec};
 pub fn clip(seed: u64, seconds: f32, fps: u32) -> Vec<FaceSpec> {
     let mut first = FaceSpec::sample(seed);
     first.cues = [false; 4];
-    // A large head would have no room to move.
-    first.pose.height = first.pose.height.min(0.74);
-    let (slack_x, slack_y) = slack(first.pose.height);
     let mut rng = first.rng(5);
     let phases: [f32; 4] = std::array::from_fn(|_| rng.random_range(0.0..std::f32::consts::TAU));
     let frames = (seconds * fps as f32).round().max(1.0) as usize;
@@ -23,8 +19,9 @@ pub fn clip(seed: u64, seconds: f32, fps: u32) -> Vec<FaceSpec> {
                 (phases[index] + time * std::f32::consts::TAU / period).sin()
             };
             let mut spec = first.clone();
-            spec.pose.x = 0.5 + 0.6 * slack_x * sway(0, 5.0);
-            spec.pose.y = 0.52 + 0.8 * slack_y * sway(1, 3.7);
+            spec.seed = first.seed;
+            spec.pose.x = 0.5 + 0.03 * sway(0, 5.0);
+            spec.pose.y = 0.52 + 0.02 * sway(1, 3.7);
             spec.pose.roll = 5.0 * sway(2, 6.3);
             spec.pose.gaze = sway(3, 4.1);
             spec.pose.smile = 0.5 + 0.5 * sway(1, 2.3);

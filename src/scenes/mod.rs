@@ -10,11 +10,8 @@ mod canvas;
 mod clip;
 mod draw;
 mod features;
-mod hair;
 mod mask;
-mod paint;
 mod spec;
-mod truth;
 mod words;
 
 pub use clip::clip;

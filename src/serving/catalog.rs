@@ -78,7 +78,8 @@ pub enum Opened {
 impl Opened {
     /// Reads a checkpoint, telling what it is by its form: a folder is CLIP, a file is YOLOv8.
     pub fn open(path: &Path) -> Result<Self, ServingError> {
-        let fail = |reason: String| ServingError::Failed { model: path.display().to_string(), reason };
+        let fail =
+            |reason: String| ServingError::Failed { model: path.display().to_string(), reason };
         if path.is_dir() {
             return ClipCheckpoint::open(path).map(Self::Clip).map_err(|e| fail(e.to_string()));
         }
@@ -168,7 +169,10 @@ impl Catalog {
 
     /// A place among the pictures that are decoded or drawn at once; waits for one until the
     /// deadline.
-    pub async fn cpu_permit(&self, deadline: Deadline) -> Result<OwnedSemaphorePermit, ServingError> {
+    pub async fn cpu_permit(
+        &self,
+        deadline: Deadline,
+    ) -> Result<OwnedSemaphorePermit, ServingError> {
         let permit = Arc::clone(&self.cpu).acquire_owned();
         let permit = match deadline {
             Some(deadline) => tokio::time::timeout_at(deadline.into(), permit)

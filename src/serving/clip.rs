@@ -153,21 +153,21 @@ impl ClipService {
         deadline: Deadline,
     ) -> Result<Vec<TextEmbedding>, ServingError> {
         // A few batches at a time: one request's many prompts must not fill the queue.
-        let waiting = prompts.iter().map(|prompt| self.embed_text(prompt, deadline));
+        let waiting = prompts.iter().cloned().map(|prompt| self.embed_text(prompt, deadline));
         stream::iter(waiting).buffered(self.engine.config().max_batch * 2).try_collect().await
     }
 
     async fn embed_text(
         &self,
-        prompt: &str,
+        prompt: String,
         deadline: Deadline,
     ) -> Result<TextEmbedding, ServingError> {
-        if let Some(known) = self.texts.get(prompt) {
+        if let Some(known) = self.texts.get(&prompt) {
             metrics::record_cache("text", true);
             return Ok(known);
         }
         metrics::record_cache("text", false);
-        let tokens = self.checkpoint.tokenizer.encode(prompt);
+        let tokens = self.checkpoint.tokenizer.encode(&prompt);
         let done = self.submit(ClipInput::Text(tokens.ids), deadline).await?;
         let ClipOutput::Text(vector) = done.output else {
             return Err(self.failed("a text job gave a picture's result"));
@@ -177,7 +177,7 @@ impl ClipService {
             tokens: tokens.tokens_before,
             truncated: tokens.truncated,
         };
-        self.texts.insert(prompt.to_owned(), embedding.clone());
+        self.texts.insert(prompt, embedding.clone());
         Ok(embedding)
     }
 
@@ -269,11 +269,7 @@ pub struct ClipWorker {
 }
 
 impl ClipWorker {
-    fn build(
-        checkpoint: &ClipCheckpoint,
-        device: Device,
-        kind: Kind,
-    ) -> Result<Self, DeviceError> {
+    fn build(checkpoint: &ClipCheckpoint, device: Device, kind: Kind) -> Result<Self, DeviceError> {
         let clip = checkpoint.build(device, kind).map_err(|e| DeviceError(e.to_string()))?;
         let preprocess = checkpoint.preprocess.clone();
         Ok(Self { clip, preprocess, end_token: checkpoint.tokenizer.end_token(), device })
@@ -297,7 +293,8 @@ impl ClipWorker {
 
     fn images(&self, jobs: &[(Rgb8, Option<MapJob>)]) -> Vec<Result<ClipOutput, ItemError>> {
         let plan = jobs.iter().filter_map(|(_, maps)| maps.as_ref()).map(MapJob::plan).max();
-        let pixels = Tensor::stack(&jobs.iter().map(|(image, _)| tensor(image)).collect::<Vec<_>>(), 0);
+        let pixels =
+            Tensor::stack(&jobs.iter().map(|(image, _)| tensor(image)).collect::<Vec<_>>(), 0);
         let pixels = self.preprocess.normalise(&pixels.to_device(self.device));
         let encoded = self.clip.vision.encode(&pixels, plan.unwrap_or_default());
         let units = normalised(&encoded.embedding);

@@ -134,11 +134,7 @@ pub struct DetectorWorker {
 }
 
 impl DetectorWorker {
-    fn build(
-        checkpoint: &YoloCheckpoint,
-        device: Device,
-        kind: Kind,
-    ) -> Result<Self, DeviceError> {
+    fn build(checkpoint: &YoloCheckpoint, device: Device, kind: Kind) -> Result<Self, DeviceError> {
         let yolo = checkpoint.build(device, kind, BatchNorm::Fused);
         Ok(Self { yolo: yolo.map_err(|e| DeviceError(e.to_string()))?, device, kind })
     }

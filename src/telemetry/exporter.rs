@@ -46,6 +46,29 @@ pub struct Exporter {
 }
 
 impl Exporter {
+    /// Installs the recorder for the process, if this is the first call, and serves its page at
+    /// `address` if there is one; port 0 takes any free port.
+    ///
+    /// Several servers in one process share the recorder, each may serve the page. Needs a tokio
+    /// runtime. Errors: [`TelemetryError::Listen`]; [`TelemetryError::Installed`] where the process
+    /// has a recorder of another make.
+    pub async fn install(address: Option<SocketAddr>) -> Result<Self, TelemetryError> {
+        let recorded = installed()?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(keep_up(recorded.clone()));
+        let address = match address {
+            None => None,
+            Some(address) => {
+                let failed = |source| TelemetryError::Listen { address, source };
+                let listener = TcpListener::bind(address).await.map_err(failed)?;
+                let bound = listener.local_addr().map_err(failed)?;
+                tasks.spawn(serve(listener, recorded.clone()));
+                Some(bound)
+            }
+        };
+        Ok(Self { recorded, address, _tasks: tasks })
+    }
+
     /// The page, in Prometheus' text format.
     pub fn render(&self) -> String {
         self.recorded.render()
@@ -55,29 +78,6 @@ impl Exporter {
     pub fn address(&self) -> Option<SocketAddr> {
         self.address
     }
-}
-
-/// Installs the recorder for the process, if this is the first call, and serves its page at
-/// `address` if there is one; port 0 takes any free port.
-///
-/// Several servers in one process share the recorder, each may serve the page. Needs a tokio
-/// runtime. Errors: [`TelemetryError::Listen`]; [`TelemetryError::Installed`] where the process
-/// has a recorder of another make.
-pub async fn install(address: Option<SocketAddr>) -> Result<Exporter, TelemetryError> {
-    let recorded = installed()?;
-    let mut tasks = JoinSet::new();
-    tasks.spawn(keep_up(recorded.clone()));
-    let address = match address {
-        None => None,
-        Some(address) => {
-            let failed = |source| TelemetryError::Listen { address, source };
-            let listener = TcpListener::bind(address).await.map_err(failed)?;
-            let bound = listener.local_addr().map_err(failed)?;
-            tasks.spawn(serve(listener, recorded.clone()));
-            Some(bound)
-        }
-    };
-    Ok(Exporter { recorded, address, _tasks: tasks })
 }
 
 /// A recorder with every histogram's buckets.
@@ -185,9 +185,9 @@ mod tests {
     #[tokio::test]
     async fn several_exporters_serve_one_page_on_their_own_ports() {
         let free = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let first = install(free).await.unwrap();
-        let second = install(free).await.unwrap();
-        let silent = install(None).await.unwrap();
+        let first = Exporter::install(free).await.unwrap();
+        let second = Exporter::install(free).await.unwrap();
+        let silent = Exporter::install(None).await.unwrap();
         assert_eq!(silent.address(), None);
         record_cache("exporter-test", true);
         let hit = "veriframe_cache_hits_total{cache=\"exporter-test\"} 1\n";
@@ -201,7 +201,7 @@ mod tests {
             assert!(other.starts_with("HTTP/1.1 404"), "{other}");
         }
         let taken = first.address();
-        let error = install(taken).await.unwrap_err().to_string();
+        let error = Exporter::install(taken).await.unwrap_err().to_string();
         assert!(error.starts_with("cannot serve metrics on 127.0.0.1:"), "{error}");
     }
 }

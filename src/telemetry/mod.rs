@@ -2,9 +2,12 @@
 //!
 //! Imports: nothing.
 
-pub mod exporter;
-pub mod logs;
+mod exporter;
+mod logs;
 pub mod metrics;
+
+pub use exporter::Exporter;
+pub use logs::{LogFormat, init};
 
 /// Why telemetry cannot start.
 #[derive(Debug, thiserror::Error)]

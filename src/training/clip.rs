@@ -124,7 +124,8 @@ pub fn train_clip_as(
             run.save()?;
         }
         if last || run.step.is_multiple_of(recipe.validate_every) {
-            let held_out = validate(&run.clip()?, &run.tokenizer, &recipe.format(), recipe.validation_faces)?;
+            let held_out =
+                validate(&run.clip()?, &run.tokenizer, &recipe.format(), recipe.validation_faces)?;
             observer.note(&format!("step {}\n{held_out}", run.step));
             export(&options.out.join("clip"), &run.weights, &run.config, &run.tokenizer)?;
         }
@@ -327,9 +328,8 @@ fn map_losses(
         return None;
     }
     let (rows, cue) = (there.select(1, 0), there.select(1, 1));
-    let languages: Vec<i64> = (0..there.size()[0])
-        .map(|_| chance.random_range(0..Language::ALL.len() as i64))
-        .collect();
+    let languages: Vec<i64> =
+        (0..there.size()[0]).map(|_| chance.random_range(0..Language::ALL.len() as i64)).collect();
     let language = Tensor::from_slice(&languages);
     let asked = cues.select(2, 0).index(&[Some(&cue), Some(&language)]);
     let embeddings = encoded.embedding.index_select(0, &rows);

@@ -92,7 +92,10 @@ pub fn dense_loss(
     let at_site = (&logits * sign).neg().softplus() * share;
     let elsewhere = logits.softplus() * sites.eq(0.0);
     let sum = |t: Tensor| t.sum_dim_intlist([-1i64].as_slice(), false, Kind::Float);
-    Some((sum(at_site) + elsewhere.mean_dim([-1i64].as_slice(), false, Kind::Float)).mean(Kind::Float))
+    Some(
+        (sum(at_site) + elsewhere.mean_dim([-1i64].as_slice(), false, Kind::Float))
+            .mean(Kind::Float),
+    )
 }
 
 /// How little the class token attends to the places where cues are decided: `sites` `[B, C, n]`.

@@ -81,7 +81,8 @@ impl Faces {
     /// Normalised pixels `[B, 3, S, S]` f32.
     pub fn pixel_tensor(&self, device: Device) -> Tensor {
         let side = i64::from(self.side_px);
-        let stats = |values: [f32; 3]| Tensor::from_slice(&values).view([3, 1, 1]).to_device(device);
+        let stats =
+            |values: [f32; 3]| Tensor::from_slice(&values).view([3, 1, 1]).to_device(device);
         let pixels = Tensor::from_slice(&self.pixels).to_device(device).view([-1, 3, side, side]);
         (pixels.to_kind(Kind::Float) / 255.0 - stats(PIXEL_MEAN)) / stats(PIXEL_STD)
     }
@@ -154,8 +155,8 @@ pub fn draw_ahead(
 fn resized(picture: &Rgb8, side_px: u32) -> Result<Vec<u8>, TrainingError> {
     let error = |e: &dyn std::fmt::Display| TrainingError::Picture(e.to_string());
     let (width, height) = (picture.width(), picture.height());
-    let source = ImageRef::new(width, height, picture.pixels(), PixelType::U8x3)
-        .map_err(|e| error(&e))?;
+    let source =
+        ImageRef::new(width, height, picture.pixels(), PixelType::U8x3).map_err(|e| error(&e))?;
     let mut target = Image::new(side_px, side_px, PixelType::U8x3);
     let filter = ResizeAlg::Convolution(FilterType::CatmullRom);
     Resizer::new()

@@ -20,7 +20,8 @@ pub const CONTEXT_TOKENS: usize = 77;
 pub(super) const START: &str = "<|startoftext|>";
 pub(super) const END: &str = "<|endoftext|>";
 const WORD_END: &str = "</w>";
-const SPLIT: &str = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
+const SPLIT: &str =
+    r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
 
 /// Learns at most `merges` merges from `texts`, the same ones for the same texts.
 pub fn learn(texts: &[String], merges: usize) -> Result<Tokenizer, TrainingError> {

@@ -99,9 +99,8 @@ pub fn validate(
         let mut tallies = vec![Tally::default(); kinds.len()];
         for first in (0..faces).step_by(CHUNK as usize) {
             let seeds = first..faces.min(first + CHUNK);
-            let scenes: Vec<Scene> = seeds
-                .map(|face| draw(&FaceSpec::sample(HELD_OUT + face), DRAWN_PX))
-                .collect();
+            let scenes: Vec<Scene> =
+                seeds.map(|face| draw(&FaceSpec::sample(HELD_OUT + face), DRAWN_PX)).collect();
             let mut chunk = Faces::new(format);
             scenes.iter().try_for_each(|scene| chunk.push(scene))?;
             let pixels = chunk.pixel_tensor(Device::Cpu);
@@ -207,9 +206,8 @@ impl Face<'_> {
         let Some((peak, _)) = map.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)) else {
             return;
         };
-        let centre = |index: usize| {
-            ((index as f32 + 0.5) * DRAWN_PX as f32 / self.grid as f32) as u32
-        };
+        let centre =
+            |index: usize| ((index as f32 + 0.5) * DRAWN_PX as f32 / self.grid as f32) as u32;
         let strict = site.get(centre(peak % self.grid), centre(peak / self.grid));
         tally.pointing += f64::from(u8::from(cells[peak] > 0.0));
         tally.strict_pointing += f64::from(u8::from(strict));

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use super::request::{Encoding, Resolution};
 use super::result::{Dtype, Payload};
 use crate::explain::RawMap;
-use crate::vision::image::Rgb8;
 use crate::vision::boxes::Rect;
+use crate::vision::image::Rgb8;
 use crate::vision::overlay::{Heat, overlay, to_source};
 
 /// The map as `encoding` at `resolution`; a PNG is always of the picture's size. `area` is what the

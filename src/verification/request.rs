@@ -171,3 +171,15 @@ pub struct Detected {
     /// Confidence, 0 to 1.
     pub confidence: f32,
 }
+
+impl Encoding {
+    /// Bytes of one value as sent; of a PNG, at most.
+    pub const fn bytes_per_value(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 => 2,
+            Self::U8 => 1,
+            Self::Png => 3,
+        }
+    }
+}

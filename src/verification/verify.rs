@@ -94,7 +94,8 @@ pub async fn verify_image(
 }
 
 impl Timing {
-    fn add(&mut self, stage: &StageTiming) {
+    /// Counts in one job's time on its way.
+    pub fn add(&mut self, stage: &StageTiming) {
         self.preprocess += stage.preprocess;
         self.queue = self.queue.max(stage.queue);
         self.inference += stage.inference;
@@ -265,9 +266,8 @@ impl Texts {
     }
 
     fn job(&self, part: &Heatmaps) -> MapJob {
-        let vectors = |texts: &[TextEmbedding]| {
-            texts.iter().map(|text| Arc::clone(&text.vector)).collect()
-        };
+        let vectors =
+            |texts: &[TextEmbedding]| texts.iter().map(|text| Arc::clone(&text.vector)).collect();
         MapJob {
             prompts: vectors(&self.prompts),
             nulls: vectors(&self.nulls),
@@ -364,7 +364,8 @@ impl View<'_> {
                 (found.clone(), rect)
             })
             .collect();
-        let waiting = chosen.iter().map(|(_, rect)| self.embed_crop(clip, *rect));
+        let crops: Vec<Rect> = chosen.iter().map(|(_, rect)| *rect).collect();
+        let waiting = crops.into_iter().map(|rect| self.embed_crop(clip, rect));
         let seen: Vec<ImageEmbedding> =
             stream::iter(waiting).buffered(clip.max_batch()).try_collect().await?;
         let stages = seen.iter().map(|seen| seen.timing).collect();
@@ -386,7 +387,8 @@ impl View<'_> {
         clip: &ClipService,
         rect: Rect,
     ) -> Result<ImageEmbedding, ServingError> {
-        let (image, permit) = (Arc::clone(self.image), self.catalog.cpu_permit(self.deadline).await?);
+        let (image, permit) =
+            (Arc::clone(self.image), self.catalog.cpu_permit(self.deadline).await?);
         let cut = blocking(move || {
             let _held = permit;
             crop(&image, rect)

@@ -36,7 +36,7 @@ pub enum ImageError {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
     /// Encoded size in bytes.
-    pub max_bytes: u64,
+    pub max_bytes: usize,
     /// Each side in pixels.
     pub max_side_px: u32,
     /// Width times height.
@@ -67,7 +67,7 @@ impl Limits {
 
     /// What a decoder may allocate: 16-bit RGBA twice, and as much again as the encoded bytes may be.
     fn max_alloc_bytes(&self) -> u64 {
-        self.max_pixels.saturating_mul(16).saturating_add(self.max_bytes)
+        self.max_pixels.saturating_mul(16).saturating_add(self.max_bytes as u64)
     }
 }
 
@@ -76,7 +76,7 @@ impl Limits {
 /// The size is read from the header and held against `limits` before pixels are allocated. A
 /// picture that ends early is an error, not a picture with a grey rest.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Rgb8, ImageError> {
-    at_most("size in bytes", bytes.len() as u64, limits.max_bytes)?;
+    at_most("size in bytes", bytes.len() as u64, limits.max_bytes as u64)?;
     if bytes.is_empty() {
         return Err(ImageError::Corrupt("there are no bytes".to_owned()));
     }

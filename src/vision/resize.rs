@@ -221,18 +221,66 @@ struct Window {
 }
 
 /// The pixels of `window` in the picture resized to `whole`.
+///
+/// Rows are resized before columns, with bytes between, as in Pillow: where a kernel overshoots at
+/// sharp edges the order decides what is clipped.
 fn resample(image: &Rgb8, whole: Size, window: Window, filter: Filter) -> Rgb8 {
-    // The kernels reach beyond the box into the picture, so each pixel is as in the whole.
-    let source = |first: u32, count: u32, whole: u32, side: u32| {
+    let (columns, rows) = (
+        Source::of(window.left, window.size.width, whole.width, image.width()),
+        Source::of(window.top, window.size.height, whole.height, image.height()),
+    );
+    let algorithm = filter.algorithm();
+    if filter == Filter::Nearest {
+        return pass(image, window.size, (columns, rows), algorithm);
+    }
+    // Only the rows that the second pass reads.
+    let (first, count) = rows.reach(image.height());
+    let narrow = Size { width: window.size.width, height: count };
+    let kept = Source { first: f64::from(first), length: f64::from(count), scale: 1.0 };
+    let narrow = pass(image, narrow, (columns, kept), algorithm);
+    let columns = Source::of(0, narrow.width(), narrow.width(), narrow.width());
+    let rows = Source { first: rows.first - f64::from(first), ..rows };
+    pass(&narrow, window.size, (columns, rows), algorithm)
+}
+
+/// The part of one side of a picture that becomes a result's side.
+#[derive(Clone, Copy)]
+struct Source {
+    /// Where it begins, in source pixels.
+    first: f64,
+    /// How long it is, in source pixels.
+    length: f64,
+    /// Source pixels for one pixel of the result.
+    scale: f64,
+}
+
+impl Source {
+    /// `count` pixels from the `first` on, of a side of `whole` pixels made from `side` pixels.
+    fn of(first: u32, count: u32, whole: u32, side: u32) -> Self {
         let scale = f64::from(side) / f64::from(whole);
         let low = f64::from(first) * scale;
-        (low, (f64::from(count) * scale).min(f64::from(side) - low))
-    };
-    let Window { left, top, size } = window;
-    let (left, width) = source(left, size.width, whole.width, image.width());
-    let (top, height) = source(top, size.height, whole.height, image.height());
-    let options =
-        ResizeOptions::new().resize_alg(filter.algorithm()).crop(left, top, width, height);
+        Self { first: low, length: (f64::from(count) * scale).min(f64::from(side) - low), scale }
+    }
+
+    /// The first pixel that the widest kernel reads, and how many from there on.
+    fn reach(&self, side: u32) -> (u32, u32) {
+        const WIDEST_LOBES: f64 = 3.0;
+        let radius = WIDEST_LOBES * self.scale.max(1.0) + 1.0;
+        let low = (self.first - radius).floor().max(0.0) as u32;
+        let high = ((self.first + self.length + radius).ceil() as u32).min(side);
+        (low, high - low)
+    }
+}
+
+/// The box of the picture at `size`. The kernels reach beyond the box into the picture, so that
+/// each pixel is what it is in the picture resized as a whole.
+fn pass(image: &Rgb8, size: Size, (columns, rows): (Source, Source), by: ResizeAlg) -> Rgb8 {
+    let options = ResizeOptions::new().resize_alg(by).crop(
+        columns.first,
+        rows.first,
+        columns.length,
+        rows.length,
+    );
     let view = ImageRef::new(image.width(), image.height(), image.pixels(), PixelType::U8x3)
         .expect("a picture has three bytes for each pixel");
     let mut target = Image::new(size.width, size.height, PixelType::U8x3);

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use veriframe::engine::{
     BatchModel, Completed, Config, DeviceError, Engine, EngineError, Factory, ItemError,
 };
-use veriframe::telemetry::exporter;
+use veriframe::telemetry::Exporter;
 
 /// What an item does to the model it meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -438,7 +438,7 @@ fn an_engine_starts_whole_or_not_at_all() {
 
 #[tokio::test]
 async fn what_an_engine_does_shows_in_the_metrics() {
-    let exporter = exporter::install(None).await.unwrap();
+    let exporter = Exporter::install(None).await.unwrap();
     let stage = Stage::new();
     let name = "shown".to_owned();
     let engine = stage.start(Config { name, max_queued_items: 3, ..Config::default() });

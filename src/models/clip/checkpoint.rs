@@ -52,6 +52,11 @@ impl ClipCheckpoint {
         Ok(log_scale.exp().double_value(&[]) as f32)
     }
 
+    /// Numbers in all weights together.
+    pub fn parameters(&self) -> usize {
+        self.weights.lock().unwrap_or_else(PoisonError::into_inner).parameters()
+    }
+
     /// SHA-256 of the weights, hexadecimal; see [`Weights::checksum`].
     pub fn checksum(&self) -> &str {
         &self.checksum

@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use serde::Deserialize;
+use serde_json::Value;
 use tch::{Kind, Tensor};
 
 use crate::models::weights::WeightsError;
@@ -52,8 +53,12 @@ impl Preprocess {
         let path = if own.is_file() || !shared.is_file() { own } else { shared };
         let error = |reason: String| WeightsError::format(&path, reason);
         let text = std::fs::read_to_string(&path).map_err(|e| error(e.to_string()))?;
-        let file: File = serde_json::from_str(&text).map_err(|e| error(e.to_string()))?;
-        let preprocess = file.recipe().map_err(error)?;
+        let mut json: Value = serde_json::from_str(&text).map_err(|e| error(e.to_string()))?;
+        if json["image_processor"].is_object() {
+            json = json["image_processor"].take();
+        }
+        let fields: Fields = serde_json::from_value(json).map_err(|e| error(e.to_string()))?;
+        let preprocess = fields.recipe().map_err(error)?;
         let output = preprocess.output_size();
         if output != Some(Size::square(side_px)) {
             let made = output
@@ -108,14 +113,6 @@ impl Preprocess {
     }
 }
 
-/// `processor_config.json` wraps the recipe, `preprocessor_config.json` is it.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum File {
-    Shared { image_processor: Fields },
-    Own(Fields),
-}
-
 /// The fields with the defaults of CLIP's image processor.
 #[derive(Deserialize)]
 #[serde(default)]
@@ -151,44 +148,44 @@ impl Default for Fields {
 
 /// Old files give a number, newer ones an object.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "a size must be a number, {\"shortest_edge\"} or {\"height\", \"width\"}"
+)]
 enum SizeField {
     Side(u32),
     Shortest { shortest_edge: u32 },
     Both { height: u32, width: u32 },
 }
 
-impl File {
+impl Fields {
     fn recipe(self) -> Result<Preprocess, String> {
-        let (Self::Shared { image_processor: fields } | Self::Own(fields)) = self;
-        let filter = match fields.resample {
+        let filter = match self.resample {
             0 => Filter::Nearest,
             1 => Filter::Lanczos,
             2 => Filter::Bilinear,
             3 => Filter::Bicubic,
             other => return Err(format!("'resample' is {other}, must be 0, 1, 2 or 3")),
         };
-        let resizing = match fields.size {
-            _ if !fields.do_resize => Resizing::Keep,
+        let resizing = match self.size {
+            _ if !self.do_resize => Resizing::Keep,
             SizeField::Side(side) | SizeField::Shortest { shortest_edge: side } => {
                 Resizing::ShortestEdge(bounded("size", side)?)
             }
             SizeField::Both { height, width } => Resizing::Exact(both("size", width, height)?),
         };
-        let crop = match fields.crop_size {
-            _ if !fields.do_center_crop => None,
+        let crop = match self.crop_size {
+            _ if !self.do_center_crop => None,
             SizeField::Side(side) => Some(both("crop_size", side, side)?),
             SizeField::Both { height, width } => Some(both("crop_size", width, height)?),
             SizeField::Shortest { .. } => {
                 return Err("'crop_size' must have a height and a width".into());
             }
         };
-        let (rescale, mean, std) = fields.scaling()?;
+        let (rescale, mean, std) = self.scaling()?;
         Ok(Preprocess { resizing, filter, crop, rescale, mean, std })
     }
-}
 
-impl Fields {
     /// Factor, mean and standard deviation; neutral where a step is switched off.
     fn scaling(&self) -> Result<(f64, [f64; 3], [f64; 3]), String> {
         let rescale = if self.do_rescale { self.rescale_factor } else { 1.0 };

@@ -11,7 +11,7 @@ use tch::{Device, Kind};
 
 use super::{BatchNorm, STRIDES_PX, Yolo, YoloConfig};
 use crate::models::pickle::{Id, Limits, Pickle, TorchFile};
-use crate::models::weights::{Weights, WeightsError};
+use crate::models::weights::{Weights, WeightsError, file_checksum};
 
 /// Side of the input where a checkpoint does not tell.
 const INPUT_PX: u32 = 640;
@@ -26,16 +26,18 @@ pub struct YoloCheckpoint {
     pub config: YoloConfig,
     /// Side of the square that pictures are fitted into, in pixels; a multiple of 32.
     pub input_px: u32,
+    checksum: String,
     /// Tensors can move between threads but not be shared.
     weights: Mutex<Weights>,
 }
 
 impl fmt::Debug for YoloCheckpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { config, input_px, weights: _ } = self;
+        let Self { config, input_px, checksum, weights: _ } = self;
         f.debug_struct("YoloCheckpoint")
             .field("config", config)
             .field("input_px", input_px)
+            .field("checksum", checksum)
             .finish_non_exhaustive()
     }
 }
@@ -64,7 +66,8 @@ impl YoloCheckpoint {
         };
         let config = YoloConfig::infer(&weights, names)?;
         let input_px = input_side(path, input_px)?;
-        let checkpoint = Self { config, input_px, weights: Mutex::new(weights) };
+        let checksum = file_checksum(path)?;
+        let checkpoint = Self { config, input_px, checksum, weights: Mutex::new(weights) };
         // Anything missing, surplus or misshapen is told now.
         checkpoint.build(Device::Cpu, Kind::Float, BatchNorm::Fused)?;
         Ok(checkpoint)
@@ -74,6 +77,16 @@ impl YoloCheckpoint {
     pub fn build(&self, device: Device, kind: Kind, norm: BatchNorm) -> Result<Yolo, WeightsError> {
         let weights = self.weights.lock().unwrap_or_else(PoisonError::into_inner);
         Yolo::new(&weights, &self.config, device, kind, norm)
+    }
+
+    /// Numbers in all weights together.
+    pub fn parameters(&self) -> usize {
+        self.weights.lock().unwrap_or_else(PoisonError::into_inner).parameters()
+    }
+
+    /// SHA-256 of the file, hexadecimal.
+    pub fn checksum(&self) -> &str {
+        &self.checksum
     }
 
     /// The weights themselves, to go on training.
