@@ -1,7 +1,8 @@
 //! The log: one line an event on standard error, as text or JSON.
 
+use std::fmt;
+use std::io::{self, IsTerminal};
 use std::str::FromStr;
-use std::{fmt, io};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
