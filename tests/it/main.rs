@@ -6,5 +6,6 @@ mod decode;
 mod engine;
 mod explain;
 mod layering;
+mod served;
 mod weights;
 mod yolo;
