@@ -15,6 +15,8 @@ use crate::vision::overlay::{Heat, Outline, overlay};
 /// One prompt that the demo asks of every frame.
 pub(super) struct Question {
     pub(super) prompt: &'static str,
+    /// What would be said if it were not so: the score is the margin between the two.
+    pub(super) opposite: &'static str,
     cue: Cue,
     /// What the founding prototype reported for it.
     before: &'static str,
@@ -22,17 +24,29 @@ pub(super) struct Question {
 
 /// The three prompts of the founding prototype, in English and Korean, and a fourth cue.
 pub(super) const QUESTIONS: [Question; 7] = [
-    question("artificial ear shape", Cue::MisshapenEar, "usable map"),
-    question("artificial pupil reflection", Cue::MismatchedPupilReflections, "usable map"),
-    question("uneven teeth", Cue::UnevenTeeth, "no map (mean weight -2.8e-06)"),
-    question("기형적인 귀", Cue::MisshapenEar, "not tried"),
-    question("짝짝이 동공 반사", Cue::MismatchedPupilReflections, "not tried"),
-    question("들쭉날쭉한 치아", Cue::UnevenTeeth, "not tried"),
-    question("a blending seam", Cue::BlendingSeam, "not tried"),
+    question(["artificial ear shape", "natural ear shape"], Cue::MisshapenEar, "usable map"),
+    question(
+        ["artificial pupil reflection", "natural pupil reflections"],
+        Cue::MismatchedPupilReflections,
+        "usable map",
+    ),
+    question(["uneven teeth", "even teeth"], Cue::UnevenTeeth, "no map (mean weight -2.8e-06)"),
+    question(["기형적인 귀", "정상적인 귀"], Cue::MisshapenEar, "not tried"),
+    question(
+        ["짝짝이 동공 반사", "일치하는 동공 반사"],
+        Cue::MismatchedPupilReflections,
+        "not tried",
+    ),
+    question(["들쭉날쭉한 치아", "고른 치아"], Cue::UnevenTeeth, "not tried"),
+    question(["a blending seam", "no blending seam"], Cue::BlendingSeam, "not tried"),
 ];
 
-const fn question(prompt: &'static str, cue: Cue, before: &'static str) -> Question {
-    Question { prompt, cue, before }
+const fn question(
+    [prompt, opposite]: [&'static str; 2],
+    cue: Cue,
+    before: &'static str,
+) -> Question {
+    Question { prompt, opposite, cue, before }
 }
 
 /// One frame with its answer.
@@ -62,9 +76,12 @@ impl Seen {
         })
     }
 
-    fn contrast(&self, question: usize) -> f32 {
-        let scores = self.answer.similarity.as_ref().map(|part| part.scores.as_slice());
-        scores.and_then(|scores| scores.get(question)).map_or(f32::NAN, |score| score.contrast)
+    /// How much nearer the frame is to the question's prompt than to its opposite, in units of
+    /// cosine.
+    fn margin(&self, question: usize) -> f32 {
+        let scores = self.answer.similarity.as_ref().map_or(&[][..], |part| &part.scores);
+        let cosine = |index: usize| scores.get(index).map_or(f32::NAN, |score| score.cosine);
+        cosine(2 * question) - cosine(2 * question + 1)
     }
 
     fn map(&self, question: usize) -> Option<Map> {
@@ -187,15 +204,15 @@ impl<'a> Story<'a> {
                 Section {
                     title: "The prompts".to_owned(),
                     note: "Told apart: the chance that a frame with the cue scores above one \
-                           without it. Heat and hottest point: over the frames that show the cue, \
+                           without it, by the margin between the prompt and its opposite. Heat and hottest point: over the frames that show the cue, \
                            against the mask it was drawn with."
                         .to_owned(),
                     body: Body::Table(Table { head, rows }),
                 },
                 Section::charts(
                     "Scores over time",
-                    "Contrast: how much better the prompt fits the frame than saying nothing in \
-                     particular does. Shaded: the cue is drawn.",
+                    "Margin: how much nearer the frame is to the prompt than to its opposite (uneven \
+                     teeth, even teeth). Shaded: the cue is drawn.",
                     &self.charts(),
                 ),
                 Section {
@@ -217,12 +234,12 @@ impl<'a> Story<'a> {
                 let series = asked.map(|(index, question)| Series {
                     name: question.prompt.to_owned(),
                     points: (0..self.seen.len())
-                        .map(|frame| (seconds(frame), f64::from(self.seen[frame].contrast(index))))
+                        .map(|frame| (seconds(frame), f64::from(self.seen[frame].margin(index))))
                         .collect(),
                 });
                 Chart {
                     title: cue.name().replace('_', " "),
-                    unit: "contrast".to_owned(),
+                    unit: "margin in cosine".to_owned(),
                     seconds: seconds(self.seen.len()),
                     series: series.collect(),
                     spans: self.spans(cue),
@@ -257,7 +274,7 @@ impl<'a> Story<'a> {
             let heat = Heat { values: &map.values, grid: map.grid, area: map.area };
             let png = overlay(&draw(&seen.spec, side_px).image, &heat, &seen.outlines());
             let details = vec![
-                format!("contrast {:+.3}", seen.contrast(index)),
+                format!("against \"{}\": {:+.3}", question.opposite, seen.margin(index)),
                 format!("at {:.1} s", frame as f64 / f64::from(self.fps)),
             ];
             Some(Picture::png(&png, question.prompt.to_owned(), details))
@@ -270,7 +287,7 @@ impl Row {
     fn measure(seen: &[Seen], index: usize) -> Self {
         let cue = QUESTIONS[index].cue;
         let (on, off): (Vec<&Seen>, Vec<&Seen>) = seen.iter().partition(|seen| seen.spec.has(cue));
-        let contrasts = |part: &[&Seen]| part.iter().map(|seen| seen.contrast(index)).collect();
+        let margins = |part: &[&Seen]| part.iter().map(|seen| seen.margin(index)).collect();
         let placed: Vec<Placement> = on
             .iter()
             .filter_map(|seen| {
@@ -285,7 +302,7 @@ impl Row {
             })
             .collect();
         let count = placed.len().max(1) as f64;
-        let (on, off): (Vec<f32>, Vec<f32>) = (contrasts(&on), contrasts(&off));
+        let (on, off): (Vec<f32>, Vec<f32>) = (margins(&on), margins(&off));
         Self {
             separation: auroc(&on, &off),
             energy_ratio: placed.iter().map(|place| place.energy_ratio).sum::<f64>() / count,

@@ -13,14 +13,14 @@ use crate::training::run::{Observer, Outcome, Progress, TrainOptions};
 
 /// Which demo model.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum DemoModel {
+pub(super) enum DemoModel {
     /// The CLIP of the demo world.
     Clip,
 }
 
 /// Trains the demo models on the demo world.
 #[derive(Args, Debug)]
-pub struct TrainArgs {
+pub(super) struct TrainArgs {
     /// The model to train.
     #[arg(value_enum)]
     model: DemoModel,
@@ -42,7 +42,7 @@ pub struct TrainArgs {
 }
 
 /// Runs the command.
-pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
+pub(super) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let options = TrainOptions {
         out: args.out.clone(),
         steps: args.steps,

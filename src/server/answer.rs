@@ -81,7 +81,8 @@ impl Answering {
             detection: Some(Detection { model: Some(name), ..Detection::default() }),
             ..VerifyRequest::default()
         });
-        let both = self.catalog.clips().next().is_some() && self.catalog.detectors().next().is_some();
+        let both =
+            self.catalog.clips().next().is_some() && self.catalog.detectors().next().is_some();
         let asked_of_both = both.then(|| VerifyRequest {
             regions: Some(Regions { prompts: vec!["a photo".to_owned()], ..Regions::default() }),
             ..VerifyRequest::default()

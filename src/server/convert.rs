@@ -48,7 +48,10 @@ impl Parts {
             let prompts = own_or_shared("heatmaps.prompts", maps.prompts.len(), shared)?;
             let (number, limit) = (prompts * maps.methods.len(), limits.max_heatmaps);
             if number > limit {
-                let reason = format!("{prompts} prompts by {} methods are {number} maps, limit {limit}", maps.methods.len());
+                let reason = format!(
+                    "{prompts} prompts by {} methods are {number} maps, limit {limit}",
+                    maps.methods.len()
+                );
                 return Err(ServingError::invalid("heatmaps.prompts", reason));
             }
         }
@@ -311,8 +314,7 @@ mod tests {
         let detection = v1::DetectionQuery { min_confidence: Some(0.0), ..Default::default() };
         let limits = RequestLimits::default();
         assert!(convert_detection(detection, &limits).unwrap().min_confidence < 1e-9);
-        let detection =
-            Some(v1::DetectionQuery { max_detections: Some(0), ..Default::default() });
+        let detection = Some(v1::DetectionQuery { max_detections: Some(0), ..Default::default() });
         check(
             Parts { detection, ..Parts::default() },
             "detection.max_detections: is 0, must be 1 to 1000",
@@ -330,10 +332,13 @@ mod tests {
             Parts { regions, ..Parts::default() },
             "regions.prompts: needs at least 1 prompt, here or in similarity.prompts",
         );
-        let regions =
-            Some(v1::RegionQuery { margin_ratio: Some(f32::NAN), ..Default::default() });
-        check(Parts { regions, ..Parts::default() }, "regions.margin_ratio: is NaN, must be 0 to 1");
-        let heatmaps = |query| Parts { similarity: similarity(), heatmaps: Some(query), ..Parts::default() };
+        let regions = Some(v1::RegionQuery { margin_ratio: Some(f32::NAN), ..Default::default() });
+        check(
+            Parts { regions, ..Parts::default() },
+            "regions.margin_ratio: is NaN, must be 0 to 1",
+        );
+        let heatmaps =
+            |query| Parts { similarity: similarity(), heatmaps: Some(query), ..Parts::default() };
         check(
             heatmaps(v1::HeatmapQuery { methods: vec![1, 1], ..Default::default() }),
             "heatmaps.methods[1]: repeats grad_eclip",

@@ -50,9 +50,7 @@ impl RequestLimits {
     pub(super) fn prompts(&self, field: &str, prompts: &[String]) -> Result<(), ServingError> {
         self.texts(field, prompts, self.max_prompts)?;
         match prompts.iter().position(|prompt| prompt.trim().is_empty()) {
-            Some(at) => {
-                Err(ServingError::invalid(format!("{field}[{at}]"), "must not be empty"))
-            }
+            Some(at) => Err(ServingError::invalid(format!("{field}[{at}]"), "must not be empty")),
             None => Ok(()),
         }
     }

@@ -50,9 +50,7 @@ pub(super) fn outcome<T>(result: &Result<T, ServingError>) -> FrameOutcome {
         Err(ServingError::Invalid { .. } | ServingError::NotFound { .. }) => FrameOutcome::Invalid,
         Err(ServingError::Expired(_)) => FrameOutcome::Expired,
         Err(
-            ServingError::Overloaded { .. }
-            | ServingError::Closed(_)
-            | ServingError::Failed { .. },
+            ServingError::Overloaded { .. } | ServingError::Closed(_) | ServingError::Failed { .. },
         ) => FrameOutcome::Failed,
     }
 }
@@ -82,7 +80,8 @@ mod tests {
     fn each_error_has_the_code_and_details_that_a_client_acts_on() {
         let invalid = status(&ServingError::invalid("similarity.prompts[3]", "must not be empty"));
         assert_eq!(invalid.code(), Code::InvalidArgument);
-        let violations = invalid.get_error_details().bad_request().unwrap().field_violations.clone();
+        let violations =
+            invalid.get_error_details().bad_request().unwrap().field_violations.clone();
         assert_eq!(violations[0].field, "similarity.prompts[3]");
 
         let overloaded = status(&ServingError::Overloaded {

@@ -1,13 +1,12 @@
 //! Pictures for the detector to learn from: faces of the demo world, whole or placed on a larger
 //! canvas, one or two or none, mirrored and relit. Drawn from a seed; no tensors.
 
-use fast_image_resize as fir;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::scenes::{self, FaceSpec, HELD_OUT, Part, Scene};
 use crate::vision::boxes::Rect;
-use crate::vision::image::Rgb8;
+use crate::vision::letterbox::{Padding, letterbox};
 
 /// A part whose visible share is less than this is not labelled: it can hardly be told.
 const LEAST_VISIBLE_RATIO: f32 = 0.4;
@@ -92,20 +91,7 @@ fn fit(scene: Scene, side_px: u32) -> Scene {
     let scale = side_px as f32 / drawn_px as f32;
     let scaled = |r: Rect| Rect::new(r.x1 * scale, r.y1 * scale, r.x2 * scale, r.y2 * scale);
     let parts = scene.parts.iter().map(|(part, rect)| (*part, scaled(*rect))).collect();
-    Scene { image: resized(scene.image, side_px), parts, ..scene }
-}
-
-fn resized(image: Rgb8, side_px: u32) -> Rgb8 {
-    let (width, height) = (image.width(), image.height());
-    let source =
-        fir::images::Image::from_vec_u8(width, height, image.into_pixels(), fir::PixelType::U8x3)
-            .expect("an Rgb8 holds width * height * 3 bytes");
-    let mut target = fir::images::Image::new(side_px, side_px, fir::PixelType::U8x3);
-    let bilinear = fir::ResizeAlg::Interpolation(fir::FilterType::Bilinear);
-    fir::Resizer::new()
-        .resize(&source, &mut target, &fir::ResizeOptions::new().resize_alg(bilinear))
-        .expect("both images are U8x3");
-    Rgb8::new(side_px, side_px, target.into_vec()).expect("the target is side * side * 3 bytes")
+    Scene { image: letterbox(&scene.image, side_px, Padding::Square).0, parts, ..scene }
 }
 
 /// A square picture in the making.

@@ -1,8 +1,7 @@
 //! A picture scaled into a detector's square, its aspect kept, with grey on two sides; and the way
 //! back for boxes.
 
-use fast_image_resize as fir;
-
+use super::bilinear::resized;
 use super::boxes::Rect;
 use super::image::Rgb8;
 
@@ -88,19 +87,6 @@ fn layout((width, height): (u32, u32), (side, scale): (u32, f64), padding: Paddi
     let inner = (scaled(width), scaled(height));
     let (across, down) = (grey(inner.0), grey(inner.1));
     Layout { inner, offset: (across / 2, down / 2), outer: (inner.0 + across, inner.1 + down) }
-}
-
-/// Bilinear between the four nearest source pixels, without smoothing when scaling down.
-fn resized(image: &Rgb8, (width, height): (u32, u32)) -> Vec<u8> {
-    let pixel = fir::PixelType::U8x3;
-    let source = fir::images::ImageRef::new(image.width(), image.height(), image.pixels(), pixel)
-        .expect("an Rgb8 holds width * height * 3 bytes");
-    let mut target = fir::images::Image::new(width, height, pixel);
-    let bilinear = fir::ResizeAlg::Interpolation(fir::FilterType::Bilinear);
-    fir::Resizer::new()
-        .resize(&source, &mut target, &fir::ResizeOptions::new().resize_alg(bilinear))
-        .expect("both pictures are U8x3");
-    target.into_vec()
 }
 
 /// `pixels` of the inner size on grey of the outer size.

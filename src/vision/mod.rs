@@ -2,6 +2,7 @@
 //!
 //! Imports: nothing.
 
+mod bilinear;
 pub mod boxes;
 pub mod image;
 pub mod letterbox;

@@ -32,9 +32,10 @@ fn options() -> NmsOptions {
 /// A checkpoint with what ultralytics found by it.
 struct Golden {
     folder: PathBuf,
-    checkpoint: YoloCheckpoint,
     net: Yolo,
     expected: BTreeMap<String, Tensor>,
+    /// Side of the square that pictures are fitted into.
+    side_px: u32,
     /// Every how many of the head's values are kept.
     step: i64,
 }
@@ -44,9 +45,10 @@ impl Golden {
         let checkpoint = YoloCheckpoint::open(&folder.join(format!("{name}.pt"))).unwrap();
         let net = checkpoint.build(Device::Cpu, Kind::Float, BatchNorm::Fused).unwrap();
         let file = Weights::open_safetensors(&folder.join(format!("{name}.safetensors"))).unwrap();
+        let side_px = file.metadata()["imgsz"].parse().unwrap();
         let step = file.metadata()["step"].parse().unwrap();
         let expected = file.tensors().into_iter().collect();
-        Self { folder: folder.to_owned(), checkpoint, net, expected, step }
+        Self { folder: folder.to_owned(), net, expected, side_px, step }
     }
 
     fn pictures(&self) -> Vec<String> {
@@ -69,10 +71,21 @@ impl Golden {
         levels.iter().enumerate().map(compare).collect()
     }
 
+    /// Which share of our letterboxed picture's values is not as expected.
+    fn input_difference(&self, picture: &str) -> f64 {
+        let padding = Padding::Minimal { stride: 32 };
+        let (ours, _) = letterbox(&self.picture(picture), self.side_px, padding);
+        let expected = &self.expected[&format!("{picture}.input")];
+        let size = [i64::from(ours.height()), i64::from(ours.width()), 3];
+        assert_eq!(expected.size(), size);
+        let differs = Tensor::from_slice(ours.pixels()).view(size).not_equal_tensor(expected);
+        differs.to_kind(Kind::Double).mean(Kind::Double).double_value(&[])
+    }
+
     /// What we find in a picture, from its file on.
     fn detections(&self, picture: &str, padding: Padding) -> Vec<Candidate> {
         let image = self.picture(picture);
-        let (boxed, fit) = letterbox(&image, self.checkpoint.input_px, padding);
+        let (boxed, fit) = letterbox(&image, self.side_px, padding);
         let mut found = nms(candidates(&self.net, &boxed), &options());
         for detection in &mut found {
             detection.rect = fit.to_source(detection.rect);
@@ -155,6 +168,8 @@ fn check(folder: &Path, name: &str) {
     let paddings = [("rect", Padding::Minimal { stride: 32 }), ("square", Padding::Square)];
     let mut wrong = Vec::new();
     for picture in golden.pictures() {
+        let input = golden.input_difference(&picture);
+        println!("{name} {picture}: {:.2} % of the input's values differ", 100.0 * input);
         let raw = golden.raw_differences(&picture);
         let worst = raw.iter().copied().max_by(f64::total_cmp).unwrap();
         println!("{name} {picture}: head levels differ by {worst:.1e} of their largest value");
