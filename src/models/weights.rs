@@ -118,12 +118,12 @@ impl Weights {
     /// Reads `model.safetensors`, or the shards named in `model.safetensors.index.json`, of a
     /// Hugging Face model folder.
     pub fn open_folder(folder: &Path) -> Result<Self, WeightsError> {
-        let single = folder.join("model.safetensors");
-        if single.is_file() {
-            return Self::open_safetensors(&single);
+        let files = weight_files(folder)?;
+        if let (1, Some(single)) = (files.len(), files.first()) {
+            return Self::open_safetensors(single);
         }
         let (mut tensors, mut checksums) = (BTreeMap::new(), Sha256::new());
-        for shard in shards(folder)? {
+        for shard in files {
             let contents = read_safetensors(&shard)?;
             if let Some(key) = contents.tensors.keys().find(|key| tensors.contains_key(*key)) {
                 let reason = format!("weight '{key}' is in another shard too");
@@ -351,8 +351,13 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// The shard files of a folder, from its index, each once.
-fn shards(folder: &Path) -> Result<BTreeSet<PathBuf>, WeightsError> {
+/// The weight files of a Hugging Face model folder: `model.safetensors`, or else the shards that its
+/// index names, each once.
+pub(super) fn weight_files(folder: &Path) -> Result<BTreeSet<PathBuf>, WeightsError> {
+    let single = folder.join("model.safetensors");
+    if single.is_file() {
+        return Ok(BTreeSet::from([single]));
+    }
     let index = folder.join("model.safetensors.index.json");
     if !index.is_file() {
         let reason = "holds neither model.safetensors nor model.safetensors.index.json";
@@ -412,9 +417,9 @@ struct Contents {
 /// Reads a file tensor by tensor, so that the peak is one copy of the weights.
 fn read_safetensors(path: &Path) -> Result<Contents, WeightsError> {
     let error = |reason: String| WeightsError::format(path, reason);
-    let mut file = File::open(path).map_err(|e| error(e.to_string()))?;
+    let (mut file, Header { bytes, metadata: header }) = read_header(path)?;
     let mut checksum = Sha256::new();
-    let header = read_header(&mut file, &mut checksum).map_err(error)?;
+    checksum.update(bytes);
     let mut tensors = BTreeMap::new();
     // In the file's order, and without gaps, so the checksum is the whole file's.
     for key in header.offset_keys() {
@@ -434,28 +439,51 @@ fn read_safetensors(path: &Path) -> Result<Contents, WeightsError> {
     Ok(Contents { tensors, metadata, checksum: hexadecimal(checksum) })
 }
 
-/// The header: where each tensor lies. Nothing is allocated for a length that the file has not.
-pub(super) fn read_header(file: &mut File, checksum: &mut Sha256) -> Result<Metadata, String> {
+/// What stands before the tensors.
+pub(super) struct Header {
+    /// The header as it is in the file, its length first.
+    bytes: Vec<u8>,
+    /// Where each tensor lies.
+    pub(super) metadata: Metadata,
+}
+
+/// A file's header, and the file at the first tensor. Nothing is allocated for a length that the
+/// file has not.
+pub(super) fn read_header(path: &Path) -> Result<(File, Header), WeightsError> {
     const LIMIT_BYTES: u64 = 100_000_000;
-    let length = file.metadata().map_err(|e| e.to_string())?.len();
+    let error = |reason: String| WeightsError::format(path, reason);
+    let mut file = File::open(path).map_err(|e| error(e.to_string()))?;
+    let length = file.metadata().map_err(|e| error(e.to_string()))?.len();
     let mut prefix = [0; 8];
     file.read_exact(&mut prefix)
-        .map_err(|_| format!("is {length} bytes, too short for safetensors"))?;
+        .map_err(|_| error(format!("is {length} bytes, too short for safetensors")))?;
     let header = u64::from_le_bytes(prefix);
     if header > LIMIT_BYTES || header + 8 > length {
-        return Err(format!("header is stated as {header} bytes, the file has {length}"));
+        return Err(error(format!("header is stated as {header} bytes, the file has {length}")));
     }
-    let mut head = vec![0; header as usize];
-    file.read_exact(&mut head).map_err(|e| e.to_string())?;
-    checksum.update(prefix);
-    checksum.update(&head);
+    let mut bytes = vec![0; 8 + header as usize];
+    bytes[..8].copy_from_slice(&prefix);
+    file.read_exact(&mut bytes[8..]).map_err(|e| error(e.to_string()))?;
     // The crate refuses tensors that overlap, leave gaps or do not fit their shapes.
-    let metadata: Metadata = serde_json::from_slice(&head).map_err(|e| format!("header: {e}"))?;
+    let metadata: Metadata =
+        serde_json::from_slice(&bytes[8..]).map_err(|e| error(format!("header: {e}")))?;
     let expected = 8 + header + metadata.data_len() as u64;
     if expected != length {
-        return Err(format!("is {length} bytes, its header describes {expected}"));
+        return Err(error(format!("is {length} bytes, its header describes {expected}")));
     }
-    Ok(metadata)
+    Ok((file, Header { bytes, metadata }))
+}
+
+/// [`Weights::checksum`] of these files, without reading them as tensors.
+pub(super) fn files_checksum(files: &BTreeSet<PathBuf>) -> Result<String, WeightsError> {
+    if let (1, Some(single)) = (files.len(), files.first()) {
+        return file_checksum(single);
+    }
+    let mut checksums = Sha256::new();
+    for file in files {
+        checksums.update(file_checksum(file)?);
+    }
+    Ok(hexadecimal(checksums))
 }
 
 /// SHA-256 of a file, hexadecimal.
@@ -483,4 +511,9 @@ fn kind_of(dtype: Dtype) -> Option<Kind> {
         (Dtype::U8, Kind::Uint8),
     ];
     KINDS.iter().find(|(known, _)| *known == dtype).map(|(_, kind)| *kind)
+}
+
+/// Whether elements of this type are floating-point numbers that tensors can have.
+pub(super) fn is_float(dtype: Dtype) -> bool {
+    [Dtype::F64, Dtype::F32, Dtype::F16, Dtype::BF16].contains(&dtype)
 }

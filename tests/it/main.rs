@@ -5,6 +5,7 @@ mod clip;
 mod decode;
 mod engine;
 mod explain;
+mod inspect;
 mod layering;
 mod served;
 mod weights;

@@ -3,6 +3,7 @@
 //! Follows `image_processing_pil_clip.py` of transformers. Resizing and cropping work on u8 pixels
 //! on the CPU; scaling and normalising on the model's device.
 
+use std::fmt;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -110,6 +111,25 @@ impl Preprocess {
         };
         let scaled = pixels.permute([0, 3, 1, 2]).to_kind(Kind::Float).contiguous() * self.rescale;
         (scaled - channel(&self.mean)) / channel(&self.std)
+    }
+}
+
+impl fmt::Display for Preprocess {
+    /// In words: "shortest edge 224 px, Bicubic, middle 224x224 px".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.resizing {
+            Resizing::ShortestEdge(side) => {
+                write!(f, "shortest edge {side} px, {:?}", self.filter)?
+            }
+            Resizing::Exact(Size { width, height }) => {
+                write!(f, "{width}x{height} px, {:?}", self.filter)?;
+            }
+            Resizing::Keep => f.write_str("no resizing")?,
+        }
+        match self.crop {
+            Some(Size { width, height }) => write!(f, ", middle {width}x{height} px"),
+            None => Ok(()),
+        }
     }
 }
 
