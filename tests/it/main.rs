@@ -4,7 +4,12 @@
 mod clip;
 mod decode;
 mod engine;
+mod errors;
 mod explain;
+mod health;
 mod layering;
+mod stream;
+mod support;
+mod verify;
 mod weights;
 mod yolo;
