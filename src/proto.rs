@@ -8,7 +8,6 @@
     clippy::allow_attributes,
     clippy::large_enum_variant,
     clippy::doc_lazy_continuation,
-    clippy::doc_overindented_list_items,
     reason = "generated code"
 )]
 pub mod v1 {
