@@ -13,7 +13,7 @@ use super::options::ModelArgs;
 use super::story::{QUESTIONS, Seen, Story};
 use super::{images, output};
 use crate::proto::v1;
-use crate::scenes::{FaceSpec, HELD_OUT, clip, draw};
+use crate::scenes::{Cue, FaceSpec, HELD_OUT, clip, draw};
 
 /// Frames that wait between the one who draws and the one who sends.
 const DRAWN_AHEAD: usize = 8;
@@ -81,7 +81,21 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     let html = story.report(args.side_px).html()?;
     std::fs::write(&path, html).with_context(|| format!("cannot write {}", path.display()))?;
     output::say(format_args!("report: {}", path.display()));
+    let face = args.out.join("face.png");
+    std::fs::write(&face, images::png(&draw(&try_out(args.seed), args.side_px).image))
+        .with_context(|| format!("cannot write {}", face.display()))?;
+    output::say(format_args!(
+        "try: veriframe verify {} --prompt \"uneven teeth\" --prompt \"even teeth\" --overlay heat.png",
+        face.display()
+    ));
     Ok(())
+}
+
+/// A face to try the other commands on: uneven teeth and nothing else.
+fn try_out(seed: u64) -> FaceSpec {
+    let mut face = FaceSpec::sample(HELD_OUT + seed);
+    face.cues = [false; 4];
+    face.with_cue(Cue::UnevenTeeth, true)
 }
 
 /// Streams the clip and gives every frame with its answer, in order.

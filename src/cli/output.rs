@@ -1,8 +1,8 @@
 //! What commands print: the only place that writes to standard output.
 #![expect(clippy::print_stdout, reason = "this is where commands speak")]
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
+use comfy_table::presets::NOTHING;
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, TableComponent};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Prints one line.
@@ -14,7 +14,9 @@ pub(super) fn say(line: impl std::fmt::Display) {
 pub(super) fn table(head: &[&str], rows: &[Vec<String>]) {
     let mut table = Table::new();
     table
-        .load_preset(UTF8_HORIZONTAL_ONLY)
+        .load_preset(NOTHING)
+        .set_style(TableComponent::HeaderLines, '─')
+        .set_style(TableComponent::MiddleHeaderIntersections, '─')
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(head);
     for row in rows {

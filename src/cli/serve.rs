@@ -78,7 +78,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     if let Some(address) = exporter.address() {
         output::say(format_args!("metrics on http://{address}/metrics"));
     }
-    server::run(listener, Arc::new(catalog), args.config(), signalled()).await?;
+    Box::pin(server::run(listener, Arc::new(catalog), args.config(), signalled())).await?;
     output::say("stopped");
     Ok(())
 }

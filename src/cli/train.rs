@@ -15,14 +15,14 @@ use crate::training::run::{Observer, Outcome, Progress, TrainOptions};
 
 /// What can be trained.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Subject {
+pub(super) enum Subject {
     /// The models of the demo world.
     Demo,
 }
 
 /// One of the demo models.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub enum DemoModel {
+pub(super) enum DemoModel {
     /// The detector of face parts: about 15 minutes on one free core.
     Yolo,
     /// The CLIP of the demo world.
@@ -31,7 +31,7 @@ pub enum DemoModel {
 
 /// Trains the demo models on the demo world.
 #[derive(Args, Debug)]
-pub struct TrainArgs {
+pub(super) struct TrainArgs {
     /// What to train.
     #[arg(value_enum)]
     subject: Subject,
@@ -59,7 +59,7 @@ pub struct TrainArgs {
 const CLIP_STEPS: u64 = 3000;
 
 /// Runs the command.
-pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
+pub(super) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let stop = watch_interrupt()?;
     let options = |default_steps| TrainOptions {
         out: args.out.clone(),

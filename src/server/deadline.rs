@@ -25,7 +25,9 @@ impl CallDeadline {
     /// By a call's headers; `arrived` is when they came. A malformed header counts as none.
     pub(super) fn of(headers: &HeaderMap, arrived: Instant) -> Self {
         let timeout = headers.get(HEADER).and_then(|value| parse(value.to_str().ok()?));
-        Self(timeout.and_then(|timeout| arrived.checked_add(timeout - MARGIN.min(timeout / 20))))
+        Self(timeout.and_then(|timeout| {
+            arrived.checked_add(timeout.saturating_sub(MARGIN.min(timeout / 20)))
+        }))
     }
 
     /// Of a request that came through the layer that sets it.

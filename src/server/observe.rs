@@ -79,14 +79,12 @@ where
         request.extensions_mut().insert(deadline);
         let span = tracing::info_span!("call", method = method.name, id = ?id);
         let mut call =
-            Call { method: method.name, started, code: Code::Cancelled, span, _place: None };
+            Call { method: method.name, started, code: Code::Cancelled, span, place: None };
         if method.counts {
-            match Arc::clone(&self.around.places).try_acquire_owned() {
-                Ok(place) => call._place = Some(place),
-                Err(_) => {
-                    let refusal = status::too_many_calls(self.around.limit);
-                    return Box::pin(async move { Ok(call.refused(&refusal)) });
-                }
+            call.place = Arc::clone(&self.around.places).try_acquire_owned().ok();
+            if call.place.is_none() {
+                let refusal = status::too_many_calls(self.around.limit);
+                return Box::pin(async move { Ok(call.refused(&refusal)) });
             }
         }
         // The clone that was polled ready answers; the other one is polled anew.
@@ -150,7 +148,7 @@ struct Call {
     /// CANCELLED until something else is known.
     code: Code,
     span: Span,
-    _place: Option<OwnedSemaphorePermit>,
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl Call {

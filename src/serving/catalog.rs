@@ -68,6 +68,7 @@ impl Default for Options {
 }
 
 /// A model that was read from disk.
+#[expect(clippy::large_enum_variant, reason = "lives for a moment, between disk and engine")]
 pub enum Opened {
     /// CLIP.
     Clip(ClipCheckpoint),

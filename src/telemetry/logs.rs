@@ -1,7 +1,8 @@
 //! The log: one line an event on standard error, as text or JSON.
 
+use std::fmt;
+use std::io::{self, IsTerminal};
 use std::str::FromStr;
-use std::{fmt, io};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -54,7 +55,10 @@ impl FromStr for LogFormat {
 /// Errors: [`TelemetryError::Filter`] for a bad filter, [`TelemetryError::Installed`] the second time.
 pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
     let parsed = parse(filter)?;
-    let lines = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(parsed)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
     let installed = match format {
         LogFormat::Text => lines.with_target(false).finish().try_init(),
         LogFormat::Json => lines.json().flatten_event(true).finish().try_init(),

@@ -34,6 +34,7 @@ fn tiny() -> ClipConfig {
             patch_size: 4,
             hidden_act: Activation::QuickGelu,
             layer_norm_eps: 1e-5,
+            ..VisionConfig::default()
         },
         projection_dim: 12,
         ..ClipConfig::default()

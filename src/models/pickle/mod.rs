@@ -187,10 +187,13 @@ impl Pickle {
             Value::Set(_) => "a set".to_owned(),
             Value::Dict(_) => "a dictionary".to_owned(),
             Value::Global(name) => format!("the name {}", shown(name)),
-            Value::Object(object) => match self.get(object.class) {
-                Value::Global(name) => format!("a {}", shown(name)),
-                _ => "an object without a class name".to_owned(),
-            },
+            Value::Object(object) => {
+                if let Value::Global(name) = self.get(object.class) {
+                    format!("a {}", shown(name))
+                } else {
+                    "an object without a class name".to_owned()
+                }
+            }
             Value::Persistent(_) => "a storage".to_owned(),
         }
     }

@@ -57,12 +57,11 @@ impl YoloCheckpoint {
             read_safetensors(path)?
         };
         let Parts { weights, names, input_px } = parts;
-        let names = match names {
-            Some(names) => names,
-            None => {
-                let count = weights.shape("model.22.cv3.0.2.bias")?.first().copied().unwrap_or(0);
-                (0..count.min(CLASS_LIMIT as i64)).map(|i| format!("class {i}")).collect()
-            }
+        let names = if let Some(names) = names {
+            names
+        } else {
+            let count = weights.shape("model.22.cv3.0.2.bias")?.first().copied().unwrap_or(0);
+            (0..count.min(CLASS_LIMIT as i64)).map(|i| format!("class {i}")).collect()
         };
         let config = YoloConfig::infer(&weights, names)?;
         let input_px = input_side(path, input_px)?;

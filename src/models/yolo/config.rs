@@ -2,6 +2,9 @@
 
 use crate::models::weights::{Weights, WeightsError};
 
+/// Blocks in one chain that are believed; the largest published net has 6.
+const BLOCK_LIMIT: usize = 64;
+
 /// Input pixels per cell of each head level.
 pub const STRIDES_PX: [i64; 3] = [8, 16, 32];
 /// Bins of the distribution over one side's distance: 0 to 15 strides.
@@ -91,7 +94,7 @@ impl YoloConfig {
         }
         let depths = CHAINS.map(|(layer, _)| {
             let has = |i: &usize| weights.has(&format!("model.{layer}.m.{i}.cv1.conv.weight"));
-            (0..).take_while(has).count()
+            (0..BLOCK_LIMIT).take_while(has).count()
         });
         let box_width = outputs("model.22.cv2.0.0.conv.weight")?;
         let class_width = outputs("model.22.cv3.0.0.conv.weight")?;
