@@ -131,7 +131,9 @@ mod tests {
     fn corpus() -> Vec<String> {
         ["a face with uneven teeth", "A photo of a face", "치아가 고르지 않은 얼굴", "even teeth"]
             .map(str::to_owned)
-            .repeat(3)
+            .iter()
+            .flat_map(|text| vec![text.clone(); 3])
+            .collect()
     }
 
     #[test]
