@@ -10,7 +10,8 @@ use serde::Serialize;
 use zip::ZipArchive;
 
 use super::clip::{Clip, ClipConfig, ClipTokenizer, Preprocess};
-use super::weights::{WeightsError, files_checksum, is_float, read_header, weight_files};
+use super::safetensors_file::{files_checksum, is_float, read_header, weight_files};
+use super::weights::WeightsError;
 use super::yolo::YoloCheckpoint;
 
 /// At most so many problems of one kind are told one by one.

@@ -11,7 +11,8 @@ use tch::{Device, Kind};
 
 use super::{BatchNorm, STRIDES_PX, Yolo, YoloConfig};
 use crate::models::pickle::{Id, Limits, Pickle, TorchFile};
-use crate::models::weights::{Weights, WeightsError, file_checksum};
+use crate::models::safetensors_file::file_checksum;
+use crate::models::weights::{Weights, WeightsError};
 
 /// Side of the input where a checkpoint does not tell.
 const INPUT_PX: u32 = 640;
