@@ -157,20 +157,23 @@ impl Machine<'_> {
 
     fn build(&mut self) -> Result<(), String> {
         let (state, target) = (self.pop()?, self.top()?);
-        match &mut self.values[target.0 as usize] {
-            Value::Object(object) => object.state = Some(state),
-            _ => return Err("a state is set on what is no object".to_owned()),
+        if let Value::Object(object) = &mut self.values[target.0 as usize] {
+            object.state = Some(state);
+            return Ok(());
         }
-        Ok(())
+        Err("a state is set on what is no object".to_owned())
     }
 
     fn append(&mut self, op: u8) -> Result<(), String> {
         let new = if op == b'a' { vec![self.pop()?] } else { self.pop_to_mark()? };
         let target = self.top()?;
-        match &mut self.values[target.0 as usize] {
-            Value::List(items) | Value::Set(items) => items.extend(new),
-            Value::Object(object) => object.items.extend(new),
-            _ => return Err("items are added to what holds none".to_owned()),
+        let target = &mut self.values[target.0 as usize];
+        if let Value::List(items) | Value::Set(items) = target {
+            items.extend(new);
+        } else if let Value::Object(object) = target {
+            object.items.extend(new);
+        } else {
+            return Err("items are added to what holds none".to_owned());
         }
         Ok(())
     }
@@ -183,10 +186,13 @@ impl Machine<'_> {
             paired(&self.pop_to_mark()?)?
         };
         let target = self.top()?;
-        match &mut self.values[target.0 as usize] {
-            Value::Dict(pairs) => pairs.extend(new),
-            Value::Object(object) => object.pairs.extend(new),
-            _ => return Err("keys are set in what has none".to_owned()),
+        let target = &mut self.values[target.0 as usize];
+        if let Value::Dict(pairs) = target {
+            pairs.extend(new);
+        } else if let Value::Object(object) = target {
+            object.pairs.extend(new);
+        } else {
+            return Err("keys are set in what has none".to_owned());
         }
         Ok(())
     }
