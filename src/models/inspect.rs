@@ -1,6 +1,7 @@
 //! What a checkpoint is, its sizes, and what is wrong with it; nothing is built from it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -100,7 +101,7 @@ impl Inspection {
         rows
     }
 
-    fn say(&mut self, name: &str, value: impl ToString) {
+    fn say(&mut self, name: &str, value: &dyn fmt::Display) {
         self.configuration.push((name.to_owned(), value.to_string()));
     }
 
@@ -169,11 +170,11 @@ fn clip_folder(folder: &Path) -> Inspection {
     };
     describe(&config, &mut inspection);
     match ClipTokenizer::open(&folder.join("tokenizer.json"), &config.text) {
-        Ok(tokenizer) => inspection.say("end mark", tokenizer.end_token()),
+        Ok(tokenizer) => inspection.say("end mark", &tokenizer.end_token()),
         Err(error) => inspection.problems.push(error.to_string()),
     }
     match Preprocess::open(folder, config.vision.image_size as u32) {
-        Ok(recipe) => inspection.say("preprocessing", recipe),
+        Ok(recipe) => inspection.say("preprocessing", &recipe),
         Err(error) => inspection.problems.push(error.to_string()),
     }
     if let Some(headers) = headers {
@@ -215,13 +216,14 @@ fn count(header: &Metadata, inspection: &mut Inspection) {
 fn describe(config: &ClipConfig, inspection: &mut Inspection) {
     let (text, vision) = (&config.text, &config.vision);
     let (side, patch, grid) = (vision.image_size, vision.patch_size, vision.grid());
-    inspection.say("input", format!("{side}x{side} px, patches of {patch} px, grid {grid}x{grid}"));
+    inspection
+        .say("input", &format!("{side}x{side} px, patches of {patch} px, grid {grid}x{grid}"));
     let tower = |layers: i64, width: i64, heads: i64, activation: super::clip::Activation| {
         format!("{layers} blocks, width {width}, {heads} heads, {activation:?}")
     };
     inspection.say(
         "image tower",
-        tower(
+        &tower(
             vision.num_hidden_layers,
             vision.hidden_size,
             vision.num_attention_heads,
@@ -230,11 +232,11 @@ fn describe(config: &ClipConfig, inspection: &mut Inspection) {
     );
     inspection.say(
         "text tower",
-        tower(text.num_hidden_layers, text.hidden_size, text.num_attention_heads, text.hidden_act),
+        &tower(text.num_hidden_layers, text.hidden_size, text.num_attention_heads, text.hidden_act),
     );
-    inspection.say("vocabulary", text.vocab_size);
-    inspection.say("context in tokens", text.max_position_embeddings);
-    inspection.say("embedding width", config.projection_dim);
+    inspection.say("vocabulary", &text.vocab_size);
+    inspection.say("context in tokens", &text.max_position_embeddings);
+    inspection.say("embedding width", &config.projection_dim);
 }
 
 /// Holds the weights against the configuration: missing, misshapen, of a wrong type, surplus.
@@ -288,7 +290,7 @@ fn safetensors_file(path: &Path) -> Inspection {
     inspection
 }
 
-/// A zip archive: what PyTorch saves. TorchScript has code in it, a pickle has not.
+/// A zip archive: what PyTorch saves. `TorchScript` has code in it, a pickle has not.
 fn archive(path: &Path) -> Inspection {
     let names: Vec<String> = match File::open(path).map(ZipArchive::new) {
         Ok(Ok(archive)) => archive.file_names().map(str::to_owned).collect(),
@@ -316,11 +318,11 @@ fn yolo(path: &Path, inspection: &mut Inspection) {
             return;
         }
     };
-    inspection.say("input", format!("{} px", checkpoint.input_px));
-    inspection.say("widths", format!("{:?}", checkpoint.config.widths));
-    inspection.say("depths", format!("{:?}", checkpoint.config.depths));
+    inspection.say("input", &format!("{} px", checkpoint.input_px));
+    inspection.say("widths", &format!("{:?}", checkpoint.config.widths));
+    inspection.say("depths", &format!("{:?}", checkpoint.config.depths));
     let classes = &checkpoint.config.classes;
-    inspection.say("classes", format!("{}: {}", classes.len(), classes.join(", ")));
+    inspection.say("classes", &format!("{}: {}", classes.len(), classes.join(", ")));
     if inspection.format == Format::YoloPickle {
         for (_, tensor) in checkpoint.into_weights().tensors() {
             inspection.add_parameters(format!("{:?}", tensor.kind()), tensor.numel() as u64);

@@ -157,7 +157,7 @@ pub(super) fn file_checksum(path: &Path) -> Result<String, WeightsError> {
 }
 
 pub(super) fn hexadecimal(checksum: Sha256) -> String {
-    checksum.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", checksum.finalize())
 }
 
 pub(super) fn kind_of(dtype: Dtype) -> Option<Kind> {

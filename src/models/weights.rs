@@ -70,6 +70,7 @@ pub enum WeightsError {
 
 impl WeightsError {
     /// A [`WeightsError::Format`] about `path`.
+    #[expect(clippy::needless_pass_by_value, reason = "errors are given as `map_err` has them")]
     pub fn format(path: &Path, reason: impl ToString) -> Self {
         Self::Format { file: path.display().to_string(), reason: reason.to_string() }
     }
@@ -237,11 +238,11 @@ impl Weights {
     /// Writes every floating-point tensor in `kind` (f32, f16 or bf16) to a `.safetensors` file.
     pub fn save_safetensors(&self, path: &Path, kind: Kind) -> Result<(), WeightsError> {
         let error = |e: &dyn ToString| WeightsError::format(path, e.to_string());
-        let dtype = match kind {
-            Kind::Half => Dtype::F16,
-            Kind::BFloat16 => Dtype::BF16,
-            _ => Dtype::F32,
-        };
+        let floats =
+            [(Kind::Half, Dtype::F16), (Kind::BFloat16, Dtype::BF16), (Kind::Float, Dtype::F32)];
+        let (_, dtype) = floats.into_iter().find(|(known, _)| *known == kind).ok_or_else(|| {
+            error(&format!("cannot be written as {kind:?}, only as f32, f16 or bf16"))
+        })?;
         let mut views = Vec::new();
         for (key, tensor) in self.tensors() {
             if !tensor.is_floating_point() {

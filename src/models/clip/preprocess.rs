@@ -117,15 +117,12 @@ impl Preprocess {
 impl fmt::Display for Preprocess {
     /// In words: "shortest edge 224 px, Bicubic, middle 224x224 px".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let filter = self.filter;
         match self.resizing {
-            Resizing::ShortestEdge(side) => {
-                write!(f, "shortest edge {side} px, {:?}", self.filter)?
-            }
-            Resizing::Exact(Size { width, height }) => {
-                write!(f, "{width}x{height} px, {:?}", self.filter)?;
-            }
-            Resizing::Keep => f.write_str("no resizing")?,
-        }
+            Resizing::ShortestEdge(side) => write!(f, "shortest edge {side} px, {filter:?}"),
+            Resizing::Exact(Size { width, height }) => write!(f, "{width}x{height} px, {filter:?}"),
+            Resizing::Keep => f.write_str("no resizing"),
+        }?;
         match self.crop {
             Some(Size { width, height }) => write!(f, ", middle {width}x{height} px"),
             None => Ok(()),
@@ -136,6 +133,7 @@ impl fmt::Display for Preprocess {
 /// The fields with the defaults of CLIP's image processor.
 #[derive(Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "these are the file's own switches")]
 struct Fields {
     do_resize: bool,
     size: SizeField,
