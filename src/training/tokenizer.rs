@@ -20,7 +20,8 @@ pub const CONTEXT_TOKENS: usize = 77;
 pub(super) const START: &str = "<|startoftext|>";
 pub(super) const END: &str = "<|endoftext|>";
 const WORD_END: &str = "</w>";
-const SPLIT: &str = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
+const SPLIT: &str =
+    r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
 
 /// Learns at most `merges` merges from `texts`, the same ones for the same texts.
 pub fn learn(texts: &[String], merges: usize) -> Result<Tokenizer, TrainingError> {
@@ -64,8 +65,8 @@ pub fn encode(tokenizer: &Tokenizer, texts: &[String]) -> Result<Vec<Vec<i64>>, 
         .collect()
 }
 
-fn error(source: impl ToString) -> TrainingError {
-    TrainingError::Tokenizer(source.to_string())
+fn error(source: impl Into<tokenizers::Error>) -> TrainingError {
+    TrainingError::Tokenizer(source.into().to_string())
 }
 
 fn parse(description: &Value) -> Result<Tokenizer, TrainingError> {
@@ -130,7 +131,9 @@ mod tests {
     fn corpus() -> Vec<String> {
         ["a face with uneven teeth", "A photo of a face", "치아가 고르지 않은 얼굴", "even teeth"]
             .map(str::to_owned)
-            .repeat(3)
+            .iter()
+            .flat_map(|text| vec![text.clone(); 3])
+            .collect()
     }
 
     #[test]

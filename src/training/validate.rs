@@ -99,20 +99,26 @@ pub fn validate(
         let mut tallies = vec![Tally::default(); kinds.len()];
         for first in (0..faces).step_by(CHUNK as usize) {
             let seeds = first..faces.min(first + CHUNK);
-            let scenes: Vec<Scene> = seeds
-                .map(|face| draw(&FaceSpec::sample(HELD_OUT + face), DRAWN_PX))
-                .collect();
+            let scenes: Vec<Scene> =
+                seeds.map(|face| draw(&FaceSpec::sample(HELD_OUT + face), DRAWN_PX)).collect();
             let mut chunk = Faces::new(format);
             scenes.iter().try_for_each(|scene| chunk.push(scene))?;
             let pixels = chunk.pixel_tensor(Device::Cpu);
             let encoded = clip.vision.encode(&pixels, Method::GradEclip.plan());
-            let mut item = 0;
-            for (scene, seed) in scenes.iter().zip(first..) {
-                let face = Face { scene, encoded: &encoded, item, seed, grid: format.grid };
-                for (tally, &(cue, language)) in tallies.iter_mut().zip(&kinds) {
-                    face.measure(&reader, (cue, language, &nulls), tally)?;
+            for (item, scene) in scenes.iter().enumerate() {
+                let seed = first + item as u64;
+                let texts: Vec<String> =
+                    kinds.iter().flat_map(|kind| questions(scene, *kind, seed)).collect();
+                let face = Face {
+                    scene,
+                    encoded: &encoded,
+                    item: item as i64,
+                    texts: reader.embed(&texts)?,
+                    grid: format.grid,
+                };
+                for (row, (tally, (cue, _))) in tallies.iter_mut().zip(&kinds).enumerate() {
+                    face.measure(&reader, (*cue, row as i64, &nulls), tally);
                 }
-                item += 1;
             }
         }
         Ok(Validation(kinds.iter().zip(&tallies).map(figures).collect()))
@@ -146,36 +152,43 @@ impl Reader<'_> {
     }
 }
 
-/// One held-out face and its place in the encoded batch.
+/// How many texts [`questions`] asks.
+const QUESTIONS: i64 = 4;
+
+/// True caption, false caption, true prompt, false prompt of one cue in one language.
+fn questions(scene: &Scene, (cue, language): (Cue, Language), seed: u64) -> [String; 4] {
+    let spec = &scene.spec;
+    let flipped = spec.with_cue(cue, !spec.has(cue));
+    let pick = |present| {
+        let mut variants = prompts(cue, present, language);
+        variants.swap_remove(seed as usize % variants.len())
+    };
+    [
+        caption(spec, language, seed),
+        caption(&flipped, language, seed),
+        pick(spec.has(cue)),
+        pick(flipped.has(cue)),
+    ]
+}
+
+/// One held-out face: its place in the encoded batch, and the embedded [`questions`] about it.
 struct Face<'a> {
     scene: &'a Scene,
     encoded: &'a Encoded,
     item: i64,
-    seed: u64,
+    texts: Tensor,
     grid: usize,
 }
 
 impl Face<'_> {
-    /// Adds this face's figures for one cue in one language.
+    /// Adds this face's figures for one cue; `row` counts cues and languages.
     fn measure(
         &self,
         reader: &Reader<'_>,
-        (cue, language, nulls): (Cue, Language, &Tensor),
+        (cue, row, nulls): (Cue, i64, &Tensor),
         tally: &mut Tally,
-    ) -> Result<(), TrainingError> {
-        let (spec, variant) = (&self.scene.spec, self.seed as usize);
-        let flipped = spec.with_cue(cue, !spec.has(cue));
-        let pick = |present| {
-            let variants = prompts(cue, present, language);
-            variants[variant % variants.len()].clone()
-        };
-        // True caption, false caption, true prompt, false prompt.
-        let texts = reader.embed(&[
-            caption(spec, language, self.seed),
-            caption(&flipped, language, self.seed),
-            pick(spec.has(cue)),
-            pick(flipped.has(cue)),
-        ])?;
+    ) {
+        let texts = self.texts.narrow(0, row * QUESTIONS, QUESTIONS);
         let image = normalised(&self.encoded.embedding.get(self.item));
         let cosine = texts.mv(&image);
         let right = |row| {
@@ -185,12 +198,11 @@ impl Face<'_> {
         tally.faces += 1.0;
         tally.captions_right += right(0);
         tally.prompts_right += right(2);
-        if let (true, Some(tape)) = (spec.has(cue), &self.encoded.tape) {
+        if let (true, Some(tape)) = (self.scene.spec.has(cue), &self.encoded.tape) {
             let contrast = Contrast::new(&texts.narrow(0, 2, 1), nulls, &image);
             let maps = explain(&reader.clip.vision, tape, self.item, Method::GradEclip, &contrast);
             self.score_map(&maps[0].values, cue, tally);
         }
-        Ok(())
     }
 
     fn score_map(&self, map: &[f32], cue: Cue, tally: &mut Tally) {
@@ -206,9 +218,8 @@ impl Face<'_> {
         let Some((peak, _)) = map.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)) else {
             return;
         };
-        let centre = |index: usize| {
-            ((index as f32 + 0.5) * DRAWN_PX as f32 / self.grid as f32) as u32
-        };
+        let centre =
+            |index: usize| ((index as f32 + 0.5) * DRAWN_PX as f32 / self.grid as f32) as u32;
         let strict = site.get(centre(peak % self.grid), centre(peak / self.grid));
         tally.pointing += f64::from(u8::from(cells[peak] > 0.0));
         tally.strict_pointing += f64::from(u8::from(strict));
