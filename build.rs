@@ -21,6 +21,7 @@ fn compile_protos() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         // Pictures and tensors are passed on without a copy.
         .bytes(".")
+        .extern_path(".google.rpc.Status", "::tonic_types::pb::Status")
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -41,13 +41,14 @@ fi
 say "fetching libtorch $torch for $device"
 rm -rf "$home/wheel.part"
 # shellcheck disable=SC2086  # the package list is meant to split
-python3 -m pip install --quiet --progress-bar on --root-user-action ignore \
+python3 -m pip install --progress-bar on --root-user-action ignore \
     --target "$home/wheel.part" $packages ||
     fail "pip could not install torch $torch; check the network and 10 GB of free disk, then run this again"
 
 found=$(tr -d '[:space:]' < "$home/wheel.part/torch/version.py" | grep -o "__version__='[0-9.]*" | cut -d"'" -f2)
 [ "$found" = "$torch" ] || fail "got torch $found, needs $torch"
-rm -rf "$home/wheel" "$home/link"
+# No stamp outlives what it stands for, should this be interrupted here.
+rm -rf "$home"/ready-* "$home/wheel" "$home/link"
 mv "$home/wheel.part" "$home/wheel"
 
 # The linker sees no libtorch_cuda.so, so the binary does not need it: src/libtorch loads it at

@@ -1,10 +1,15 @@
 //! The generated wire types. Placed here so that no room above can name them.
 //!
 //! Imports: nothing.
-#![expect(missing_docs, reason = "generated from documented .proto files")]
-#![expect(clippy::pedantic, reason = "generated code")]
 
 /// Package `veriframe.v1`.
+#[expect(
+    clippy::pedantic,
+    clippy::allow_attributes,
+    clippy::large_enum_variant,
+    clippy::doc_lazy_continuation,
+    reason = "generated code"
+)]
 pub mod v1 {
     tonic::include_proto!("veriframe.v1");
 }

@@ -1,3 +1,8 @@
 //! Accuracy, mean average precision and heatmap localisation on labelled data.
 //!
 //! Imports: vision, scenes, models, explain, serving, verification.
+
+pub mod average_precision;
+pub mod faces;
+pub mod localisation;
+pub mod pairs;

@@ -31,7 +31,7 @@ pub struct RawMap {
     /// Where the score comes from, for methods that add up to it.
     pub accounting: Option<Accounting>,
     /// Whether the map means anything.
-    pub status: Quality,
+    pub quality: Quality,
 }
 
 /// Figures of a raw map over its patches.
@@ -103,7 +103,7 @@ pub(super) fn finish(
         RawMap {
             method,
             grid: (side, patches / side),
-            status: judge(map, &values, margin),
+            quality: judge(map, &values, margin),
             values,
             stats: stats(map),
             margin,
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(map.grid, (2, 2));
         assert!((map.stats.min + 1.0).abs() < 1e-6 && (map.stats.mean - 0.5).abs() < 1e-6);
         assert!((map.stats.std - 1.25f32.sqrt()).abs() < 1e-6);
-        assert_eq!(map.status, Quality::Ok);
+        assert_eq!(map.quality, Quality::Ok);
         assert_eq!((map.signal_to_noise, map.specificity), (None, None));
     }
 
@@ -208,22 +208,26 @@ mod tests {
     #[test]
     fn flat_empty_and_broken_maps_are_constant() {
         for row in [[0.0; 4], [3.0; 4], [3.0, 3.0, 3.0, 3.000_001], [-1.0, -2.0, -3.0, 0.0]] {
-            assert_eq!(map_of(Method::GradEclip, &[row], 0.1).status, Quality::Constant, "{row:?}");
+            assert_eq!(
+                map_of(Method::GradEclip, &[row], 0.1).quality,
+                Quality::Constant,
+                "{row:?}"
+            );
         }
         let map = map_of(Method::DirectEffect, &[[f32::NAN, 1.0, 2.0, f32::INFINITY]], 0.1);
-        assert_eq!((map.status, map.values), (Quality::Constant, vec![0.0, 1.0, 2.0, 0.0]));
+        assert_eq!((map.quality, map.values), (Quality::Constant, vec![0.0, 1.0, 2.0, 0.0]));
     }
 
     #[test]
     fn tiny_maps_are_judged_by_their_own_scale() {
         let map = map_of(Method::GradEclip, &[[0.0, 1e-9, 2e-9, 0.0]], 0.1);
-        assert_eq!(map.status, Quality::Ok);
+        assert_eq!(map.quality, Quality::Ok);
     }
 
     #[test]
     fn a_prompt_that_fits_no_better_than_nulls_is_a_weak_claim() {
         assert_eq!(
-            map_of(Method::GradEclip, &[[0.0, 1.0, 2.0, 3.0]], 0.0).status,
+            map_of(Method::GradEclip, &[[0.0, 1.0, 2.0, 3.0]], 0.0).quality,
             Quality::WeakClaim
         );
     }

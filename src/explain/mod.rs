@@ -3,7 +3,7 @@
 //! Imports: vision, models.
 //!
 //! Every method reads one [`Tape`], the record of the forward pass that made the score, and never
-//! runs the net again. Each method has its file; [`explain`] is the one place that joins them. All
+//! runs the net again. Each method has its file; [`maps`] is the one place that joins them. All
 //! explain the *contrastive* cosine of [`Contrast`], which neither saturates nor vanishes.
 
 mod contrast;
@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use thiserror::Error;
 
-use crate::models::clip::{TapPlan, Tape, VisionTower};
+use crate::models::clip::{Clip, TapPlan, Tape, VisionTower};
 
 /// Why no heatmap can be made.
 #[derive(Debug, Error, PartialEq)]
@@ -103,22 +103,42 @@ fn known_methods() -> String {
     Method::ALL.map(Method::name).join(", ")
 }
 
-/// One map for each prompt of `contrast`, of image `item` of the taped batch. The tape must have
-/// been kept with at least [`Method::plan`]. Works inside `no_grad` too.
-pub fn explain(
-    vision: &VisionTower,
-    tape: &Tape,
-    item: i64,
-    method: Method,
+/// Maps of image `item` of the taped batch: one for each prompt of `contrast` and method, prompts
+/// outermost, methods within. The tape must have been kept with at least each [`Method::plan`].
+/// Works inside `no_grad` too.
+pub fn maps(
+    clip: &Clip,
+    (tape, item): (&Tape, usize),
+    methods: &[Method],
     contrast: &Contrast,
 ) -> Vec<RawMap> {
+    let margins = contrast.margins();
+    let by_method: Vec<Vec<RawMap>> = methods
+        .iter()
+        .map(|&method| {
+            let (raw, accounts) = raw_maps(&clip.vision, (tape, item as i64), method, contrast);
+            map::finish(method, &raw, &accounts, &margins)
+        })
+        .collect();
+    let by_prompt = (0..margins.len()).flat_map(|p| by_method.iter().map(move |maps| &maps[p]));
+    by_prompt.cloned().collect()
+}
+
+/// Raw maps `[P + K, n]` of the prompts and nulls of `contrast`, and the accounts of those methods
+/// that have them.
+fn raw_maps(
+    vision: &VisionTower,
+    (tape, item): (&Tape, i64),
+    method: Method,
+    contrast: &Contrast,
+) -> (Tensor, Vec<Accounting>) {
     let directions = Tensor::cat(&[&contrast.directions, &contrast.null_directions], 0);
-    let (raw, accounts) = match method {
+    match method {
         Method::GradEclip => (grad_eclip(vision, tape, item, &directions), Vec::new()),
         Method::DirectEffect => {
             let effect = direct_effect(vision, tape, item, &directions);
-            (effect.map.shallow_clone(), effect.accounts())
+            let accounts = effect.accounts();
+            (effect.map, accounts)
         }
-    };
-    map::finish(method, &raw, &accounts, &contrast.margins())
+    }
 }

@@ -3,5 +3,7 @@
 //! Imports: vision.
 
 pub mod clip;
+pub mod inspect;
+pub mod pickle;
 pub mod weights;
 pub mod yolo;

@@ -8,11 +8,12 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
+use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 use thiserror::Error;
 
@@ -49,6 +50,16 @@ pub enum WeightsError {
         /// Shape the net needs.
         expected: Vec<i64>,
     },
+    /// A tensor's elements are no floating-point numbers.
+    #[error("{file}: weight '{key}' has type {got:?}, the net needs floating point")]
+    Type {
+        /// The checkpoint.
+        file: String,
+        /// The key.
+        key: String,
+        /// Type in the checkpoint.
+        got: Kind,
+    },
     /// The file cannot be read as a checkpoint.
     #[error("{file}: {reason}")]
     Format {
@@ -73,7 +84,13 @@ pub enum Init {
     Normal(f64),
     /// The same number everywhere.
     Constant(f64),
+    /// 0, 1, 2, … in row-major order.
+    Ramp,
 }
+
+/// How the keys end of tensors that nets keep but do not learn: the statistics of batch norms, and
+/// the bin numbers in YOLO's head.
+const BUFFERS: [&str; 3] = ["running_mean", "running_var", "dfl.conv.weight"];
 
 /// Every tensor of a checkpoint, in the kind it was stored in, or a growing set of new variables.
 #[derive(Debug)]
@@ -86,14 +103,16 @@ pub struct Weights {
     /// Set where tensors are made on demand, for training.
     initialising: bool,
     device: Device,
+    /// See [`Weights::checksum`].
+    checksum: String,
 }
 
 impl Weights {
     /// Reads one `.safetensors` file.
     pub fn open_safetensors(path: &Path) -> Result<Self, WeightsError> {
-        let (tensors, metadata) = read_safetensors(path)?;
+        let Contents { tensors, metadata, checksum } = read_safetensors(path)?;
         let weights = Self::from_tensors(path.display().to_string(), tensors);
-        Ok(Self { metadata, ..weights })
+        Ok(Self { metadata, checksum, ..weights })
     }
 
     /// Reads `model.safetensors`, or the shards named in `model.safetensors.index.json`, of a
@@ -103,11 +122,18 @@ impl Weights {
         if single.is_file() {
             return Self::open_safetensors(&single);
         }
-        let mut tensors = BTreeMap::new();
+        let (mut tensors, mut checksums) = (BTreeMap::new(), Sha256::new());
         for shard in shards(folder)? {
-            tensors.extend(read_safetensors(&shard)?.0);
+            let contents = read_safetensors(&shard)?;
+            if let Some(key) = contents.tensors.keys().find(|key| tensors.contains_key(*key)) {
+                let reason = format!("weight '{key}' is in another shard too");
+                return Err(WeightsError::format(&shard, reason));
+            }
+            tensors.extend(contents.tensors);
+            checksums.update(contents.checksum);
         }
-        Ok(Self::from_tensors(folder.display().to_string(), tensors))
+        let weights = Self::from_tensors(folder.display().to_string(), tensors);
+        Ok(Self { checksum: hexadecimal(checksums), ..weights })
     }
 
     /// Tensors that were read elsewhere; `file` names them in errors.
@@ -119,6 +145,7 @@ impl Weights {
             metadata: BTreeMap::new(),
             initialising: false,
             device: Device::Cpu,
+            checksum: String::new(),
         }
     }
 
@@ -132,13 +159,16 @@ impl Weights {
             metadata: BTreeMap::new(),
             initialising: true,
             device,
+            checksum: String::new(),
         }
     }
 
-    /// Makes every tensor trainable f32 on `device` (to go on training a checkpoint).
+    /// Makes every tensor but the buffers trainable f32 on `device` (to go on training a
+    /// checkpoint).
     pub fn make_trainable(&mut self, device: Device) {
-        for tensor in self.tensors.borrow_mut().values_mut() {
-            let trainable = tensor.is_floating_point();
+        for (key, tensor) in self.tensors.borrow_mut().iter_mut() {
+            let buffer = BUFFERS.iter().any(|end| key.ends_with(end));
+            let trainable = tensor.is_floating_point() && !buffer;
             *tensor = tensor.to_device(device).to_kind(Kind::Float).set_requires_grad(trainable);
         }
     }
@@ -156,6 +186,28 @@ impl Weights {
     /// Sets free text that [`Weights::save_safetensors`] writes beside the tensors.
     pub fn set_metadata(&mut self, key: impl Into<String>, value: impl Into<String>) {
         self.metadata.insert(key.into(), value.into());
+    }
+
+    /// SHA-256 of the file, hexadecimal; of shards, that of their checksums in order of their
+    /// names. Empty where the weights come from no safetensors file.
+    pub fn checksum(&self) -> &str {
+        &self.checksum
+    }
+
+    /// The checkpoint's file or folder, for messages.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// The shape of the tensor at `key`.
+    pub fn shape(&self, key: &str) -> Result<Vec<i64>, WeightsError> {
+        let missing = || WeightsError::Missing { file: self.file.clone(), key: key.to_owned() };
+        self.tensors.borrow().get(key).map(Tensor::size).ok_or_else(missing)
+    }
+
+    /// Numbers in all tensors together.
+    pub fn parameters(&self) -> usize {
+        self.tensors.borrow().values().map(Tensor::numel).sum()
     }
 
     /// Whether the checkpoint has this key.
@@ -216,6 +268,10 @@ impl Weights {
             let mut new = tch::no_grad(|| match init {
                 Init::Normal(std) => new.randn_like() * std,
                 Init::Constant(value) => new.full_like(value),
+                Init::Ramp => {
+                    let count = shape.iter().product::<i64>();
+                    Tensor::arange(count, (Kind::Float, self.device)).view(shape)
+                }
             });
             new = new.set_requires_grad(true);
             tensors.insert(key.to_owned(), new);
@@ -229,6 +285,13 @@ impl Weights {
                 key: key.to_owned(),
                 got: tensor.size(),
                 expected: shape.to_vec(),
+            });
+        }
+        if !tensor.is_floating_point() {
+            return Err(WeightsError::Type {
+                file: self.file.clone(),
+                key: key.to_owned(),
+                got: tensor.kind(),
             });
         }
         Ok(tensor.shallow_clone())
@@ -276,6 +339,14 @@ impl<'a> Scope<'a> {
     /// The tensor `name` of exactly `shape`; `init` says how it begins when trained from nothing.
     pub fn tensor(&self, name: &str, shape: &[i64], init: Init) -> Result<Tensor, WeightsError> {
         let tensor = self.weights.take(&format!("{}{name}", self.prefix), shape, init)?;
+        Ok(tensor.to_device(self.device).to_kind(self.kind))
+    }
+
+    /// Like [`Scope::tensor`], of a tensor that is kept but not learnt. Where device and kind are
+    /// the checkpoint's, writing into it changes the checkpoint.
+    pub fn buffer(&self, name: &str, shape: &[i64], init: Init) -> Result<Tensor, WeightsError> {
+        let tensor = self.weights.take(&format!("{}{name}", self.prefix), shape, init)?;
+        let tensor = tensor.set_requires_grad(false);
         Ok(tensor.to_device(self.device).to_kind(self.kind))
     }
 }
@@ -329,42 +400,74 @@ impl safetensors::View for OwnedView {
     }
 }
 
-/// Tensors by key, and the free text beside them.
-type Contents = (BTreeMap<String, Tensor>, BTreeMap<String, String>);
+/// What one safetensors file holds.
+struct Contents {
+    tensors: BTreeMap<String, Tensor>,
+    /// The free text beside them.
+    metadata: BTreeMap<String, String>,
+    /// SHA-256 of the file, hexadecimal.
+    checksum: String,
+}
 
 /// Reads a file tensor by tensor, so that the peak is one copy of the weights.
 fn read_safetensors(path: &Path) -> Result<Contents, WeightsError> {
-    const HEADER_LIMIT_BYTES: u64 = 100_000_000;
     let error = |reason: String| WeightsError::format(path, reason);
-    let file = File::open(path).map_err(|e| error(e.to_string()))?;
-    let length = file.metadata().map_err(|e| error(e.to_string()))?.len();
-    let mut prefix = [0; 8];
-    file.read_exact_at(&mut prefix, 0).map_err(|_| error("is too short for safetensors".into()))?;
-    let header = u64::from_le_bytes(prefix);
-    if header > HEADER_LIMIT_BYTES || header + 8 > length {
-        return Err(error(format!("header is {header} bytes, the file has {length}")));
-    }
-    let mut head = vec![0; header as usize];
-    file.read_exact_at(&mut head, 8).map_err(|e| error(e.to_string()))?;
-    let metadata: Metadata = serde_json::from_slice(&head).map_err(|e| error(e.to_string()))?;
+    let mut file = File::open(path).map_err(|e| error(e.to_string()))?;
+    let mut checksum = Sha256::new();
+    let header = read_header(&mut file, &mut checksum).map_err(error)?;
     let mut tensors = BTreeMap::new();
-    for (key, info) in metadata.tensors() {
-        let (start, end) = (info.data_offsets.0 as u64, info.data_offsets.1 as u64);
-        let base = 8 + header;
-        if start > end || base + end > length {
-            return Err(error(format!("weight '{key}' lies outside the file")));
-        }
+    // In the file's order, and without gaps, so the checksum is the whole file's.
+    for key in header.offset_keys() {
+        let info = header.info(&key).expect("the header lists its own keys");
         let kind = kind_of(info.dtype)
             .ok_or_else(|| error(format!("weight '{key}' has type {:?}", info.dtype)))?;
         let shape: Vec<i64> = info.shape.iter().map(|&side| side as i64).collect();
-        let mut data = vec![0; (end - start) as usize];
-        file.read_exact_at(&mut data, base + start).map_err(|e| error(e.to_string()))?;
+        let mut data = vec![0; info.data_offsets.1 - info.data_offsets.0];
+        file.read_exact(&mut data).map_err(|e| error(format!("weight '{key}': {e}")))?;
+        checksum.update(&data);
         let tensor = Tensor::f_from_data_size(&data, &shape, kind)
             .map_err(|e| error(format!("weight '{key}': {e}")))?;
         tensors.insert(key, tensor);
     }
-    let free_text = metadata.metadata().iter().flatten();
-    Ok((tensors, free_text.map(|(key, value)| (key.clone(), value.clone())).collect()))
+    let free_text = header.metadata().iter().flatten();
+    let metadata = free_text.map(|(key, value)| (key.clone(), value.clone())).collect();
+    Ok(Contents { tensors, metadata, checksum: hexadecimal(checksum) })
+}
+
+/// The header: where each tensor lies. Nothing is allocated for a length that the file has not.
+pub(super) fn read_header(file: &mut File, checksum: &mut Sha256) -> Result<Metadata, String> {
+    const LIMIT_BYTES: u64 = 100_000_000;
+    let length = file.metadata().map_err(|e| e.to_string())?.len();
+    let mut prefix = [0; 8];
+    file.read_exact(&mut prefix)
+        .map_err(|_| format!("is {length} bytes, too short for safetensors"))?;
+    let header = u64::from_le_bytes(prefix);
+    if header > LIMIT_BYTES || header + 8 > length {
+        return Err(format!("header is stated as {header} bytes, the file has {length}"));
+    }
+    let mut head = vec![0; header as usize];
+    file.read_exact(&mut head).map_err(|e| e.to_string())?;
+    checksum.update(prefix);
+    checksum.update(&head);
+    // The crate refuses tensors that overlap, leave gaps or do not fit their shapes.
+    let metadata: Metadata = serde_json::from_slice(&head).map_err(|e| format!("header: {e}"))?;
+    let expected = 8 + header + metadata.data_len() as u64;
+    if expected != length {
+        return Err(format!("is {length} bytes, its header describes {expected}"));
+    }
+    Ok(metadata)
+}
+
+/// SHA-256 of a file, hexadecimal.
+pub(super) fn file_checksum(path: &Path) -> Result<String, WeightsError> {
+    let mut file = File::open(path).map_err(|e| WeightsError::format(path, e))?;
+    let mut checksum = Sha256::new();
+    std::io::copy(&mut file, &mut checksum).map_err(|e| WeightsError::format(path, e))?;
+    Ok(hexadecimal(checksum))
+}
+
+fn hexadecimal(checksum: Sha256) -> String {
+    checksum.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn kind_of(dtype: Dtype) -> Option<Kind> {

@@ -42,22 +42,22 @@ impl Canvas {
     /// Draws in face units.
     pub(super) fn draw(&mut self, path: &Path, color: Rgb, ink: &Ink) {
         let transform = self.transform;
-        self.put(path, color, 255, ink, transform);
+        self.put(path, (color, 255), ink, transform);
     }
 
     /// Draws in face units, letting through what lies below; `alpha` 255 is opaque.
     pub(super) fn glaze(&mut self, path: &Path, color: Rgb, alpha: u8) {
         let transform = self.transform;
-        self.put(path, color, alpha, &Ink::Fill, transform);
+        self.put(path, (color, alpha), &Ink::Fill, transform);
     }
 
     /// Draws in frame units: (0, 0) to (1, 1).
     pub(super) fn draw_on_frame(&mut self, path: &Path, color: Rgb) {
         let side = self.side_px() as f32;
-        self.put(path, color, 255, &Ink::Fill, Transform::from_scale(side, side));
+        self.put(path, (color, 255), &Ink::Fill, Transform::from_scale(side, side));
     }
 
-    fn put(&mut self, path: &Path, color: Rgb, alpha: u8, ink: &Ink, transform: Transform) {
+    fn put(&mut self, path: &Path, (color, alpha): (Rgb, u8), ink: &Ink, transform: Transform) {
         let [r, g, b] = color.map(|level| (f32::from(level) * self.light).min(255.0) as u8);
         let mut paint = Paint { anti_alias: true, ..Paint::default() };
         paint.set_color(Color::from_rgba8(r, g, b, alpha));

@@ -197,7 +197,7 @@ fn ears(canvas: &mut Canvas, spec: &FaceSpec) {
     let skin = shaded(SKIN[spec.skin], 0.95);
     let edge = shaded(SKIN[spec.skin], 0.62);
     for side in [-1.0, 1.0] {
-        let odd = spec.has(Cue::MisshapenEar) && side == spec.side(Cue::MisshapenEar);
+        let odd = spec.is_odd(Cue::MisshapenEar, side);
         let ear = if odd { face::odd_ear(side) } else { face::ear(side) };
         canvas.draw(&ear, skin, &Ink::Fill);
         canvas.draw(&ear, edge, &Ink::Line(0.028));
@@ -236,8 +236,7 @@ fn eyes(canvas: &mut Canvas, spec: &FaceSpec) {
         canvas.draw(&face::iris(spec, side), iris, &Ink::Fill);
         canvas.draw(&face::iris(spec, side), shaded(iris, 0.6), &Ink::Line(0.02));
         canvas.draw(&face::pupil(spec, side), [16, 16, 20], &Ink::Fill);
-        let odd = spec.has(Cue::MismatchedPupilReflections)
-            && side == spec.side(Cue::MismatchedPupilReflections);
+        let odd = spec.is_odd(Cue::MismatchedPupilReflections, side);
         if odd {
             canvas.draw(&face::odd_reflection(spec, side), [158, 220, 255], &Ink::Fill);
         } else {
@@ -307,7 +306,7 @@ fn parts(spec: &FaceSpec, side_px: u32, transform: Transform) -> Vec<(Part, Rect
     let boxed = |paths: &[&Path]| bounds(side_px, transform, paths);
     let mut parts = vec![(Part::Face, boxed(&[&face::head()]))];
     for side in [-1.0, 1.0] {
-        let odd = spec.has(Cue::MisshapenEar) && side == spec.side(Cue::MisshapenEar);
+        let odd = spec.is_odd(Cue::MisshapenEar, side);
         let ear = if odd { face::odd_ear(side) } else { face::ear(side) };
         parts.push((Part::Eye, boxed(&[&face::eye_white(side)])));
         parts.push((Part::Ear, boxed(&[&ear])));

@@ -147,6 +147,11 @@ impl FaceSpec {
         if self.right_side[cue.index()] { 1.0 } else { -1.0 }
     }
 
+    /// Whether the cue is on, and on this side: below 0 is the picture's left.
+    pub(super) fn is_odd(&self, cue: Cue, side: f32) -> bool {
+        self.has(cue) && self.right_side[cue.index()] == (side > 0.0)
+    }
+
     /// Randomness for one purpose, the same however the cues stand.
     pub(super) fn rng(&self, purpose: u64) -> ChaCha8Rng {
         ChaCha8Rng::seed_from_u64(self.seed ^ purpose.wrapping_mul(0x9e37_79b9_7f4a_7c15))

@@ -19,6 +19,8 @@ use crate::models::clip::{Activation, Clip, ClipConfig, TextConfig, VisionConfig
 use crate::models::weights::Weights;
 use crate::scenes::{FaceSpec, HELD_OUT, Language, caption};
 
+/// Steps of a full run.
+pub const STEPS: u64 = 5000;
 /// Largest logit scale, as in the published recipe.
 const SCALE_LIMIT: f64 = 100.0;
 /// The run's device: a demo model is small enough for any CPU.

@@ -35,6 +35,16 @@ pub fn cue_contrast(margins: &Tensor, present: &Tensor, scale: &Tensor) -> Tenso
     harder_first(&losses.mean_dim([0i64, 2].as_slice(), false, Kind::Float))
 }
 
+/// Whether a claim is true, by its contrast to texts that claim nothing, which is the figure that
+/// the server gives: `contrasts` `[B, C, L, 2]` are those of each cue's present and absent prompt,
+/// to be above 0 where true and below where not; `present` `[B, C]` is 0 or 1.
+pub fn claim_contrast(contrasts: &Tensor, present: &Tensor, scale: &Tensor) -> Tensor {
+    let sign = (present * 2.0 - 1.0).unsqueeze(-1);
+    let signs = Tensor::stack(&[&sign, &sign.neg()], -1);
+    let losses = (contrasts * signs * scale).neg().softplus();
+    harder_first(&losses.mean_dim([0i64, 2, 3].as_slice(), false, Kind::Float))
+}
+
 /// The mean of one loss a cue `[C]`, each weighted by its own size over the mean size: a cue that
 /// is still unknown teaches more than those that are known.
 pub fn harder_first(by_cue: &Tensor) -> Tensor {
@@ -76,6 +86,17 @@ mod tests {
         let scale = Tensor::from(4.0f32);
         close(&pair_contrast(&images, &images, &scale), (-4.0f64).exp().ln_1p());
         assert!(batch_contrast(&images, &images, &scale).double_value(&[]) > 2f64.ln());
+    }
+
+    #[test]
+    fn a_claim_costs_by_its_own_contrast() {
+        let contrasts = Tensor::from_slice(&[0.5f32, -0.5, 0.5, -0.5]).view([2, 1, 1, 2]);
+        let scale = Tensor::from(2.0f32);
+        let cost = |present: [f32; 2]| {
+            claim_contrast(&contrasts, &Tensor::from_slice(&present).view([2, 1]), &scale)
+        };
+        close(&cost([1.0, 1.0]), (-1.0f64).exp().ln_1p());
+        close(&cost([0.0, 0.0]), 1.0f64.exp().ln_1p());
     }
 
     #[test]

@@ -27,9 +27,13 @@ pub struct Questions {
 /// Text directions minus what the null prompts explain: `texts` `[M, E]`, `embeddings` (not yet
 /// unit) `[M, E]`, `nulls` `[K, E]` unit. The weights are constants to the gradient.
 pub fn contrasted(texts: &Tensor, embeddings: &Tensor, nulls: &Tensor) -> Tensor {
-    let nearness = normalised(embeddings).detach().matmul(&nulls.detach().transpose(0, 1));
-    let weights = (nearness * NULL_SHARPNESS).softmax(-1, Kind::Float);
-    texts - weights.matmul(nulls)
+    texts - null_directions(&normalised(embeddings), nulls)
+}
+
+/// Σ ω t₀ over nulls `[K, E]` for each unit image `[M, E]`: `[M, E]`.
+pub fn null_directions(images: &Tensor, nulls: &Tensor) -> Tensor {
+    let nearness = images.detach().matmul(&nulls.detach().transpose(0, 1));
+    (nearness * NULL_SHARPNESS).softmax(-1, Kind::Float).matmul(nulls)
 }
 
 /// Grad-ECLIP of each question over the n patches, before its rectifier.
@@ -165,7 +169,7 @@ pub fn attention_loss(encoded: &Encoded, sites: &Tensor) -> Option<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::explain::{Contrast, Method, explain};
+    use crate::explain::{self, Contrast, Method};
     use crate::models::clip::{Clip, ClipConfig, TapPlan, TextConfig, VisionConfig};
     use crate::models::weights::Weights;
     use tch::Device;
@@ -212,7 +216,7 @@ mod tests {
         let directions = contrasted(&prompts, &embeddings, &nulls);
         let maps = Maps::new(&clip.vision, tape, &Questions { rows, directions }).unwrap();
         let contrast = Contrast::new(&prompts, &nulls, &normalised(&embeddings).get(0));
-        let shown = explain(&clip.vision, tape, 2, Method::GradEclip, &contrast);
+        let shown = explain::maps(&clip, (tape, 2), &[Method::GradEclip], &contrast);
         let shown = Tensor::from_slice(&shown[0].values);
         let difference = maps.shown.get(0).relu() - &shown;
         assert!(largest(&shown) > 0.0);

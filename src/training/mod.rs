@@ -3,6 +3,9 @@
 //! Imports: vision, scenes, models, explain.
 
 pub mod adamw;
+pub mod assign;
+pub mod detection_data;
+pub mod detection_loss;
 pub mod clip;
 pub mod contrastive;
 pub mod evidence;
@@ -10,6 +13,7 @@ pub mod export;
 pub mod faces;
 pub mod objective;
 pub mod prompts;
+pub mod detector;
 pub mod run;
 pub mod tokenizer;
 pub mod validate;

@@ -1,9 +1,11 @@
 //! What the demo CLIP is trained for: all losses of one batch, and what each weighs.
 
 use rand::Rng;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
-use super::contrastive::{batch_contrast, cue_accuracy, cue_contrast, pair_contrast};
+use super::contrastive::{
+    batch_contrast, claim_contrast, cue_accuracy, cue_contrast, pair_contrast,
+};
 use super::evidence::{self, MapLosses, Maps, Questions};
 use super::faces::{self, Faces};
 use super::prompts::PromptBank;
@@ -94,6 +96,8 @@ impl Objective<'_> {
                 .into_iter()
                 .filter_map(|(name, weight, value)| value.map(|value| part(name, weight, value))),
         );
+        let contrasts = contrasts(&images, &cues, &nulls);
+        losses.push(part("claim", 0.5, claim_contrast(&contrasts, &present, &scale)));
         let truth = (&sites, &present);
         if let Some(maps) = self.map_losses(&encoded, (&cues, &nulls), truth, chance) {
             losses.push(part("sign", 1.0 * self.maps, maps.sign));
@@ -129,4 +133,13 @@ impl Objective<'_> {
         let maps = Maps::new(&self.clip.vision, encoded.tape.as_ref()?, &questions)?;
         Some(MapLosses::new(&maps, &sites))
     }
+}
+
+/// ⟨t̃, image⟩ of unit images `[B, E]` and every cue prompt `[C, L, 2, E]` with nulls `[K, E]`, as
+/// [`evidence::contrasted`] has t̃: `[B, C, L, 2]`.
+fn contrasts(images: &Tensor, cues: &Tensor, nulls: &Tensor) -> Tensor {
+    let direct = Tensor::einsum("be,clse->bcls", &[images, cues], None::<i64>);
+    let nothing = evidence::null_directions(images, nulls);
+    let base = (nothing * images).sum_dim_intlist([-1i64].as_slice(), false, Kind::Float);
+    direct - base.view([-1, 1, 1, 1])
 }

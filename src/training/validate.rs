@@ -1,5 +1,6 @@
 //! How good the CLIP is on faces it never saw: captions told apart, cues told, heatmaps in place.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use tch::{Device, Tensor};
@@ -8,7 +9,7 @@ use tokenizers::Tokenizer;
 use super::faces::{self, DRAWN_PX, FaceFormat, Faces};
 use super::prompts::NULLS;
 use super::{TrainingError, tokenizer};
-use crate::explain::{Contrast, Method, explain};
+use crate::explain::{self, Contrast, Method};
 use crate::models::clip::{Clip, Encoded, normalised};
 use crate::scenes::{Cue, FaceSpec, HELD_OUT, Language, Scene, caption, draw, prompts};
 
@@ -26,6 +27,9 @@ pub struct CueFigures {
     pub caption_accuracy: f64,
     /// Share of faces nearer to the true one of the cue's two prompts.
     pub prompt_accuracy: f64,
+    /// Probability that the contrast of the cue's prompt is higher on a face with the cue than on
+    /// one without.
+    pub claim_auroc: f64,
     /// Heatmap energy inside the site over that of a uniform map, mean over faces with the cue.
     pub energy_ratio: f64,
     /// Share of faces with the cue whose peak patch touches the site.
@@ -40,15 +44,16 @@ pub struct Validation(pub Vec<CueFigures>);
 
 impl fmt::Display for Validation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<30} lang caption prompt energy point strict", "cue")?;
+        writeln!(f, "{:<30} lang caption prompt claim energy point strict", "cue")?;
         for row in &self.0 {
             writeln!(
                 f,
-                "{:<30} {:<4} {:>7.3} {:>6.3} {:>6.2} {:>5.3} {:>6.3}",
+                "{:<30} {:<4} {:>7.3} {:>6.3} {:>5.3} {:>6.2} {:>5.3} {:>6.3}",
                 row.cue.name(),
                 row.language.code(),
                 row.caption_accuracy,
                 row.prompt_accuracy,
+                row.claim_auroc,
                 row.energy_ratio,
                 row.pointing,
                 row.strict_pointing
@@ -59,10 +64,11 @@ impl fmt::Display for Validation {
         };
         write!(
             f,
-            "{:<30} all  {:>7.3} {:>6.3} {:>6.2} {:>5.3} {:>6.3}",
+            "{:<30} all  {:>7.3} {:>6.3} {:>5.3} {:>6.2} {:>5.3} {:>6.3}",
             "mean",
             mean(|row| row.caption_accuracy),
             mean(|row| row.prompt_accuracy),
+            mean(|row| row.claim_auroc),
             mean(|row| row.energy_ratio),
             mean(|row| row.pointing),
             mean(|row| row.strict_pointing)
@@ -71,8 +77,10 @@ impl fmt::Display for Validation {
 }
 
 /// Sums over faces for one cue in one language.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Tally {
+    /// The contrast of the cue's prompt on faces without and with the cue.
+    claims: [Vec<f32>; 2],
     faces: f64,
     captions_right: f64,
     prompts_right: f64,
@@ -131,11 +139,23 @@ fn figures((&(cue, language), tally): (&(Cue, Language), &Tally)) -> CueFigures 
         cue,
         language,
         caption_accuracy: tally.captions_right / faces,
+        claim_auroc: auroc(&tally.claims),
         prompt_accuracy: tally.prompts_right / faces,
         energy_ratio: tally.energy_ratio / maps,
         pointing: tally.pointing / maps,
         strict_pointing: tally.strict_pointing / maps,
     }
+}
+
+/// The share of pairs in which the second group's number is the higher one; ties count half.
+fn auroc([without, with]: &[Vec<f32>; 2]) -> f64 {
+    let pairs = without.iter().flat_map(|off| with.iter().map(move |on| on.total_cmp(off)));
+    let won = |order| match order {
+        Ordering::Greater => 1.0,
+        Ordering::Equal => 0.5,
+        Ordering::Less => 0.0,
+    };
+    pairs.map(won).sum::<f64>() / (without.len() * with.len()).max(1) as f64
 }
 
 /// Texts to embeddings.
@@ -198,9 +218,14 @@ impl Face<'_> {
         tally.faces += 1.0;
         tally.captions_right += right(0);
         tally.prompts_right += right(2);
-        if let (true, Some(tape)) = (self.scene.spec.has(cue), &self.encoded.tape) {
-            let contrast = Contrast::new(&texts.narrow(0, 2, 1), nulls, &image);
-            let maps = explain(&reader.clip.vision, tape, self.item, Method::GradEclip, &contrast);
+        let has = self.scene.spec.has(cue);
+        // The cue's own prompt is the true one where the cue is there.
+        let prompt = texts.narrow(0, if has { 2 } else { 3 }, 1);
+        let contrast = Contrast::new(&prompt, nulls, &image);
+        tally.claims[usize::from(has)].extend(contrast.margins());
+        if let (true, Some(tape)) = (has, &self.encoded.tape) {
+            let taped = (tape, self.item as usize);
+            let maps = explain::maps(reader.clip, taped, &[Method::GradEclip], &contrast);
             self.score_map(&maps[0].values, cue, tally);
         }
     }
@@ -223,5 +248,18 @@ impl Face<'_> {
         let strict = site.get(centre(peak % self.grid), centre(peak / self.grid));
         tally.pointing += f64::from(u8::from(cells[peak] > 0.0));
         tally.strict_pointing += f64::from(u8::from(strict));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auroc_counts_pairs_in_the_right_order() {
+        let auroc = |off: &[f32], on: &[f32]| auroc(&[off.to_vec(), on.to_vec()]);
+        assert!((auroc(&[0.0, 1.0], &[2.0, 3.0]) - 1.0).abs() < 1e-9);
+        assert!((auroc(&[2.0], &[1.0, 2.0, 3.0, 0.0]) - 0.375).abs() < 1e-9);
+        assert!(auroc(&[], &[1.0]).abs() < 1e-9);
     }
 }

@@ -1,3 +1,19 @@
-//! One frame, or a stream of them, end to end: scores, detections, regions, heatmaps.
+//! One frame end to end: decode once, ask the models for what the request names, answer with
+//! scores, boxes, regions and heatmaps.
 //!
-//! Imports: telemetry, vision, serving.
+//! Imports: telemetry, vision, models, explain, serving.
+
+mod encode;
+mod request;
+mod result;
+mod score;
+mod verify;
+
+pub use request::{
+    Detected, Detection, Encoding, Frame, Heatmaps, Regions, Resolution, Similarity, VerifyRequest,
+};
+pub use result::{
+    DetectionResult, Dtype, Heatmap, HeatmapsResult, Payload, Region, RegionsResult, Score,
+    SimilarityResult, Timing, VerifyResult,
+};
+pub use verify::{decode, verify, verify_image};

@@ -2,5 +2,10 @@
 //!
 //! Imports: nothing.
 
+mod bilinear;
 pub mod boxes;
 pub mod image;
+pub mod letterbox;
+pub mod overlay;
+mod raw;
+pub mod resize;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use tch::{Device, Kind, Tensor};
-use veriframe::explain::{Contrast, Method, Quality, direct_effect, explain, grad_eclip};
+use veriframe::explain::{Contrast, Method, Quality, direct_effect, grad_eclip, maps};
 use veriframe::models::clip::{
     Activation, Clip, ClipConfig, Encoded, TapPlan, Tape, TextConfig, VisionConfig, normalised,
 };
@@ -34,6 +34,7 @@ fn tiny() -> ClipConfig {
             patch_size: 4,
             hidden_act: Activation::QuickGelu,
             layer_norm_eps: 1e-5,
+            ..VisionConfig::default()
         },
         projection_dim: 12,
         ..ClipConfig::default()
@@ -237,17 +238,17 @@ fn prompts_together_equal_prompts_apart_and_batches_equal_single_images() {
     let clip = random_clip(12);
     let (pixels, prompts, nulls) = (pixels(3), texts(4), texts(5));
     let (images, tape) = taped(&clip, &pixels);
-    let maps = |tape: &Tape, item: i64, image: &Tensor, prompts: &Tensor, method| {
-        explain(&clip.vision, tape, item, method, &Contrast::new(prompts, &nulls, image))
+    let of = |tape: &Tape, item: usize, image: &Tensor, prompts: &Tensor, method| {
+        maps(&clip, (tape, item), &[method], &Contrast::new(prompts, &nulls, image))
     };
     for method in Method::ALL {
         for item in 0..3 {
-            let image = images.get(item);
-            let together = maps(&tape, item, &image, &prompts, method);
-            let (_, alone) = taped(&clip, &pixels.narrow(0, item, 1));
-            let single = maps(&alone, 0, &image, &prompts, method);
+            let image = images.get(item as i64);
+            let together = of(&tape, item, &image, &prompts, method);
+            let (_, alone) = taped(&clip, &pixels.narrow(0, item as i64, 1));
+            let single = of(&alone, 0, &image, &prompts, method);
             for p in 0..4 {
-                let apart = maps(&tape, item, &image, &prompts.narrow(0, p, 1), method);
+                let apart = of(&tape, item, &image, &prompts.narrow(0, p, 1), method);
                 let (a, b, c) = (&together[p as usize], &apart[0], &single[p as usize]);
                 for other in [b, c] {
                     let off = a.values.iter().zip(&other.values).map(|(x, y)| (x - y).abs());
@@ -259,6 +260,18 @@ fn prompts_together_equal_prompts_apart_and_batches_equal_single_images() {
             }
         }
     }
+}
+
+#[test]
+fn prompts_are_outermost_and_methods_within() {
+    let clip = random_clip(15);
+    let (images, tape) = taped(&clip, &pixels(1));
+    let contrast = Contrast::new(&texts(2), &texts(3), &images.get(0));
+    let both = maps(&clip, (&tape, 0), &Method::ALL, &contrast);
+    let order: Vec<_> = both.iter().map(|map| (map.margin, map.method)).collect();
+    let margins = contrast.margins();
+    let expected = margins.iter().flat_map(|&margin| Method::ALL.map(|method| (margin, method)));
+    assert_eq!(order, expected.collect::<Vec<_>>());
 }
 
 #[test]
@@ -275,8 +288,8 @@ fn a_map_without_spread_is_constant_and_finite() {
     let (images, tape) = taped(&clip, &pixels(1));
     for method in Method::ALL {
         let contrast = Contrast::new(&texts(2), &texts(3), &images.get(0));
-        for map in explain(&clip.vision, &tape, 0, method, &contrast) {
-            assert_eq!(map.status, Quality::Constant);
+        for map in maps(&clip, (&tape, 0), &[method], &contrast) {
+            assert_eq!(map.quality, Quality::Constant);
             assert!(map.values.iter().all(|v| v.is_finite()));
             assert_eq!(map.signal_to_noise, None);
         }

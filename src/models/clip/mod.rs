@@ -4,15 +4,21 @@
 //! arXiv 2103.00020. Keys and numerics follow the Hugging Face implementation
 //! (`transformers/models/clip/modeling_clip.py`).
 
+mod checkpoint;
 mod config;
 mod layers;
+mod preprocess;
 mod taps;
 mod text;
+mod tokenizer;
 mod vision;
 
+pub use checkpoint::ClipCheckpoint;
 pub use config::{Activation, ClipConfig, TextConfig, VisionConfig};
+pub use preprocess::{Preprocess, Resizing};
 pub use taps::{BlockTap, TapPlan, Tape};
 pub use text::TextTower;
+pub use tokenizer::{ClipTokenizer, Tokens};
 pub use vision::{Encoded, VisionTower};
 
 use tch::{Device, Kind, Tensor};

@@ -1,0 +1,51 @@
+# What there is to do; `make` alone lists it.
+
+# cpu, or cuda for a GPU host.
+DEVICE ?= cpu
+# A Python with torch 2.11, transformers 5, ultralytics 8.4 and safetensors, for `make parity`.
+PYTHON ?= python3
+BUF = @bufbuild/buf@1.75.0
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test lint proto-lint licences parity bench train
+
+help: ## List these targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
+		awk -F '\t' '{ printf "  make %-11s %s\n", $$1, $$2 }'
+
+setup: ## Fetch libtorch (once; DEVICE=cuda for a GPU host)
+	@scripts/setup.sh $(DEVICE)
+
+build: setup ## Build the program
+	cargo build --locked
+
+demo: setup ## Stream a generated clip through a server and leave a report
+	cargo run --locked -- demo
+
+test: setup lint ## Every check that CI runs
+	cargo test --locked
+
+lint: setup proto-lint licences ## The checks that run nothing: format, lints, documentation
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+# Without npx, or without a network to fetch buf over, this says so; CI has both and must lint.
+proto-lint:
+	@if ! command -v npx >/dev/null; then echo "buf lint: skipped, there is no npx"; \
+	elif [ -z "$$CI" ] && ! npx --yes $(BUF) --version >/dev/null 2>&1; then \
+		echo "buf lint: skipped, $(BUF) cannot be fetched"; \
+	else echo "buf lint"; npx --yes $(BUF) lint proto; fi
+
+licences:
+	@if command -v cargo-deny >/dev/null; then cargo deny --locked check --config .deny.toml; \
+	else echo "cargo deny: skipped, cargo-deny is not installed"; fi
+
+parity: setup ## Compare full-size nets with transformers and ultralytics (PYTHON=…)
+	scripts/parity.sh $(PYTHON)
+
+bench: setup ## Measure what serving costs over the bare nets
+	cargo bench --locked
+
+train: setup ## Train the built-in models again
+	cargo run --locked -- train demo

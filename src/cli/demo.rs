@@ -1,0 +1,181 @@
+//! `veriframe demo`: a generated clip through a real server, and a report of what it saw.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::Args;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::client::{Session, explained};
+use super::options::ModelArgs;
+use super::story::{QUESTIONS, Seen, Story};
+use super::{images, output};
+use crate::proto::v1;
+use crate::scenes::{Cue, FaceSpec, HELD_OUT, clip, draw};
+
+/// Frames that wait between the one who draws and the one who sends.
+const DRAWN_AHEAD: usize = 8;
+
+/// Stream a generated clip through a server with the built-in models and leave a report.
+///
+/// Examples:
+///   veriframe demo
+///   veriframe demo --seconds 20 --seed 7 --out out/demo
+///   veriframe demo --server 127.0.0.1:50051
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub(super) struct DemoArgs {
+    /// Length of the clip in seconds, 1 to 600.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=600))]
+    seconds: u32,
+    /// Frames per second, 1 to 60.
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=60))]
+    fps: u32,
+    /// Which face; another number, another face.
+    #[arg(long, default_value_t = 3)]
+    seed: u64,
+    /// Side of a frame in pixels, 64 to 2048.
+    #[arg(long, default_value_t = 320, value_parser = clap::value_parser!(u32).range(64..=2048))]
+    side_px: u32,
+    /// Folder for the report.
+    #[arg(long, default_value = "out/demo")]
+    out: PathBuf,
+    /// A server that runs already; the command starts one of its own where none is given.
+    #[arg(long, value_name = "HOST:PORT")]
+    server: Option<String>,
+    #[command(flatten)]
+    models: ModelArgs,
+}
+
+/// Runs the command.
+pub(super) fn run(args: &DemoArgs) -> anyhow::Result<()> {
+    tokio::runtime::Runtime::new()?.block_on(demo(args))
+}
+
+async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
+    let mut session = Session::open(args.server.as_deref(), &args.models).await?;
+    let specs = clip(HELD_OUT + args.seed, args.seconds as f32, args.fps);
+    output::say(format_args!(
+        "streaming {} frames of a generated clip: {} prompts, boxes and heatmaps for each",
+        specs.len(),
+        QUESTIONS.len()
+    ));
+    let started = Instant::now();
+    let seen = tokio::select! {
+        seen = stream(&mut session, args, &specs) => seen?,
+        _ = tokio::signal::ctrl_c() => anyhow::bail!("stopped; no report was written"),
+    };
+    let wall = started.elapsed();
+    session.close().await?;
+    let story = Story::new(&seen, args.fps, wall);
+    for line in story.lines() {
+        output::say(line);
+    }
+    let (head, rows) = story.table();
+    output::table(&head, &rows);
+    std::fs::create_dir_all(&args.out)
+        .with_context(|| format!("cannot make {}", args.out.display()))?;
+    let path = args.out.join("report.html");
+    let html = story.report(args.side_px).html()?;
+    std::fs::write(&path, html).with_context(|| format!("cannot write {}", path.display()))?;
+    output::say(format_args!("report: {}", path.display()));
+    let face = args.out.join("face.png");
+    std::fs::write(&face, images::png(&draw(&try_out(args.seed), args.side_px).image))
+        .with_context(|| format!("cannot write {}", face.display()))?;
+    output::say(format_args!(
+        "try: veriframe verify {} --prompt \"uneven teeth\" --prompt \"even teeth\" --overlay heat.png",
+        face.display()
+    ));
+    Ok(())
+}
+
+/// A face to try the other commands on: uneven teeth and nothing else.
+fn try_out(seed: u64) -> FaceSpec {
+    let mut face = FaceSpec::sample(HELD_OUT + seed);
+    face.cues = [false; 4];
+    face.with_cue(Cue::UnevenTeeth, true)
+}
+
+/// Streams the clip and gives every frame with its answer, in order.
+async fn stream(
+    session: &mut Session,
+    args: &DemoArgs,
+    specs: &[FaceSpec],
+) -> anyhow::Result<Vec<Seen>> {
+    let (sender, receiver) = mpsc::channel(DRAWN_AHEAD);
+    let drawn = tokio::task::spawn_blocking({
+        let (specs, side_px, fps) = (specs.to_vec(), args.side_px, args.fps);
+        move || send_frames(&sender, &specs, side_px, fps)
+    });
+    let answers = session.client.verify_stream(ReceiverStream::new(receiver)).await;
+    let mut answers = answers.map_err(|status| explained(&status))?.into_inner();
+    let bar = output::progress(specs.len() as u64, "frames");
+    let mut seen: Vec<Seen> = Vec::with_capacity(specs.len());
+    while let Some(answer) = answers.message().await.map_err(|status| explained(&status))? {
+        let Some(v1::verify_stream_response::Message::Result(result)) = answer.message else {
+            continue;
+        };
+        let spec = specs.get(result.sequence as usize).context("an unknown frame was answered")?;
+        seen.push(Seen::new(spec, result)?);
+        bar.inc(1);
+        let latency = seen.last().map_or(Duration::ZERO, |seen| seen.latency);
+        let pace = seen.len() as f64 / bar.elapsed().as_secs_f64().max(1e-3);
+        bar.set_message(format!("{:.0} ms, {pace:.1} frames/s", latency.as_secs_f64() * 1e3));
+    }
+    bar.finish_and_clear();
+    drawn.await?;
+    anyhow::ensure!(
+        seen.len() == specs.len(),
+        "{} frames were sent, {} answered",
+        specs.len(),
+        seen.len()
+    );
+    Ok(seen)
+}
+
+/// Draws and sends the configuration and every frame; stops where nobody listens any more.
+fn send_frames(
+    sender: &mpsc::Sender<v1::VerifyStreamRequest>,
+    specs: &[FaceSpec],
+    side_px: u32,
+    fps: u32,
+) {
+    use v1::verify_stream_request::Message;
+    let message = |message| v1::VerifyStreamRequest { message: Some(message) };
+    if sender.blocking_send(message(Message::Config(config()))).is_err() {
+        return;
+    }
+    for (index, spec) in specs.iter().enumerate() {
+        let jpeg = images::jpeg(&draw(spec, side_px).image);
+        let time = Duration::from_secs_f64(index as f64 / f64::from(fps));
+        let frame = v1::Frame {
+            sequence: index as u64,
+            presentation_time: prost_types::Duration::try_from(time).ok(),
+            image: Some(v1::Image { content: Some(v1::image::Content::Encoded(jpeg.into())) }),
+        };
+        if sender.blocking_send(message(Message::Frame(frame))).is_err() {
+            return;
+        }
+    }
+}
+
+fn config() -> v1::StreamConfig {
+    v1::StreamConfig {
+        similarity: Some(v1::SimilarityQuery {
+            prompts: QUESTIONS
+                .iter()
+                .flat_map(|question| [question.prompt, question.opposite])
+                .map(str::to_owned)
+                .collect(),
+            ..Default::default()
+        }),
+        detection: Some(v1::DetectionQuery::default()),
+        heatmaps: Some(v1::HeatmapQuery {
+            prompts: QUESTIONS.iter().map(|question| question.prompt.to_owned()).collect(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,169 @@
+//! `veriframe verify`: pictures against prompts, as a table.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::client::{Session, explained};
+use super::options::ModelArgs;
+use super::output;
+use crate::proto::v1;
+
+/// Check pictures against prompts and show a table.
+///
+/// Examples:
+///   veriframe verify face.png --prompt "uneven teeth" --prompt "even teeth"
+///   veriframe verify a.jpg b.jpg --prompt "misshapen ear" --detect --json
+///   veriframe verify face.png --prompt "짝짝이 동공 반사" --overlay heat.png
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub(super) struct VerifyArgs {
+    /// JPEG, PNG, WebP, BMP, GIF or TIFF files.
+    #[arg(required = true)]
+    images: Vec<PathBuf>,
+    /// What the pictures may show; repeatable. The softmax compares these with one another.
+    #[arg(long = "prompt", short, required = true)]
+    prompts: Vec<String>,
+    /// Also find boxes, and score each against the prompts.
+    #[arg(long)]
+    detect: bool,
+    /// Print JSON instead of tables.
+    #[arg(long)]
+    json: bool,
+    /// Write the first prompt's heatmap over the picture as a PNG (one picture only).
+    #[arg(long, value_name = "PNG")]
+    overlay: Option<PathBuf>,
+    /// A server that runs already; the command starts one of its own where none is given.
+    #[arg(long, value_name = "HOST:PORT")]
+    server: Option<String>,
+    #[command(flatten)]
+    models: ModelArgs,
+}
+
+/// Runs the command.
+pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        args.overlay.is_none() || args.images.len() == 1,
+        "--overlay takes one picture, got {}",
+        args.images.len()
+    );
+    tokio::runtime::Runtime::new()?.block_on(verify(args))
+}
+
+async fn verify(args: &VerifyArgs) -> anyhow::Result<()> {
+    let mut session = Session::open(args.server.as_deref(), &args.models).await?;
+    let mut answers = Vec::new();
+    for path in &args.images {
+        let bytes =
+            std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let answer = session.client.verify(request(args, bytes)).await;
+        let answer = answer.map_err(|status| explained(&status))?.into_inner();
+        if args.json {
+            answers.push(as_json(path, &answer));
+        } else {
+            show(path, &answer);
+        }
+        if let Some(png) = &args.overlay {
+            save_overlay(png, &answer)?;
+        }
+    }
+    if args.json {
+        output::say(serde_json::to_string_pretty(&answers)?);
+    }
+    session.close().await
+}
+
+fn request(args: &VerifyArgs, bytes: Vec<u8>) -> v1::VerifyRequest {
+    v1::VerifyRequest {
+        image: Some(v1::Image { content: Some(v1::image::Content::Encoded(bytes.into())) }),
+        similarity: Some(v1::SimilarityQuery {
+            prompts: args.prompts.clone(),
+            ..Default::default()
+        }),
+        detection: args.detect.then(v1::DetectionQuery::default),
+        regions: args.detect.then(v1::RegionQuery::default),
+        heatmaps: args.overlay.as_ref().map(|_| v1::HeatmapQuery {
+            prompts: vec![args.prompts[0].clone()],
+            encoding: v1::HeatmapEncoding::PngOverlay.into(),
+            ..Default::default()
+        }),
+    }
+}
+
+fn show(path: &Path, answer: &v1::VerifyResponse) {
+    output::say(path.display());
+    if let Some(similarity) = &answer.similarity {
+        let rows: Vec<Vec<String>> = similarity.scores.iter().map(score_row).collect();
+        output::table(&["prompt", "cosine", "logit", "softmax", "contrast", ""], &rows);
+    }
+    if let Some(regions) = &answer.regions {
+        let rows: Vec<Vec<String>> = regions.regions.iter().map(region_row).collect();
+        output::table(&["box", "confidence", "x1, y1, x2, y2", "best prompt", "cosine"], &rows);
+    }
+}
+
+fn score_row(score: &v1::Score) -> Vec<String> {
+    let cut =
+        if score.truncated { format!("cut from {} tokens", score.tokens) } else { String::new() };
+    vec![
+        score.prompt.clone(),
+        format!("{:.4}", score.cosine),
+        format!("{:.2}", score.logit),
+        format!("{:.3}", score.softmax),
+        format!("{:+.4}", score.contrast),
+        cut,
+    ]
+}
+
+fn region_row(region: &v1::Region) -> Vec<String> {
+    let detection = region.detection.clone().unwrap_or_default();
+    let best = region.scores.iter().max_by(|a, b| a.cosine.total_cmp(&b.cosine));
+    let edges = detection.r#box.unwrap_or_default();
+    vec![
+        detection.label,
+        format!("{:.2}", detection.confidence),
+        format!("{:.0}, {:.0}, {:.0}, {:.0}", edges.x1, edges.y1, edges.x2, edges.y2),
+        best.map(|score| score.prompt.clone()).unwrap_or_default(),
+        best.map(|score| format!("{:.4}", score.cosine)).unwrap_or_default(),
+    ]
+}
+
+fn save_overlay(path: &Path, answer: &v1::VerifyResponse) -> anyhow::Result<()> {
+    let map = answer.heatmaps.as_ref().and_then(|maps| maps.heatmaps.first());
+    let Some(v1::heatmap::Content::Png(png)) = map.and_then(|map| map.content.as_ref()) else {
+        anyhow::bail!("the server sent no heatmap");
+    };
+    std::fs::write(path, png).with_context(|| format!("cannot write {}", path.display()))?;
+    output::say(format_args!("heatmap in {}", path.display()));
+    Ok(())
+}
+
+fn as_json(path: &Path, answer: &v1::VerifyResponse) -> Value {
+    let score = |score: &v1::Score| {
+        json!({
+            "prompt": score.prompt, "cosine": score.cosine, "logit": score.logit,
+            "softmax": score.softmax, "contrast": score.contrast, "truncated": score.truncated,
+        })
+    };
+    let edges = |edges: &Option<v1::BoundingBox>| {
+        let edges = edges.unwrap_or_default();
+        json!([edges.x1, edges.y1, edges.x2, edges.y2])
+    };
+    let scores = answer.similarity.iter().flat_map(|part| part.scores.iter().map(score));
+    let detections = answer.detection.iter().flat_map(|part| &part.detections).map(|found| {
+        json!({ "label": found.label, "confidence": found.confidence, "box": edges(&found.r#box) })
+    });
+    let regions = answer.regions.iter().flat_map(|part| &part.regions).map(|region| {
+        let label = region.detection.as_ref().map(|found| found.label.clone());
+        let scores: Vec<Value> = region.scores.iter().map(score).collect();
+        json!({ "label": label, "crop": edges(&region.crop), "scores": scores })
+    });
+    json!({
+        "image": path.display().to_string(),
+        "scores": scores.collect::<Vec<_>>(),
+        "detections": detections.collect::<Vec<_>>(),
+        "regions": regions.collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,385 @@
+//! Wire requests to the domain's, checked: what leaves here is within every limit but those that
+//! need the picture.
+
+use std::time::Duration;
+
+use super::limits::{RequestLimits, number, share};
+use crate::explain::Method;
+use crate::proto::v1;
+use crate::serving::ServingError;
+use crate::verification::{
+    Detection, Encoding, Frame, Heatmaps, Regions, Resolution, Similarity, VerifyRequest,
+};
+use crate::vision::image::RawFormat;
+
+/// The four parts of a request, as they come in one message or another.
+#[derive(Default)]
+pub(super) struct Parts {
+    pub(super) similarity: Option<v1::SimilarityQuery>,
+    pub(super) detection: Option<v1::DetectionQuery>,
+    pub(super) regions: Option<v1::RegionQuery>,
+    pub(super) heatmaps: Option<v1::HeatmapQuery>,
+}
+
+impl Parts {
+    /// Checks every field; at least one part is required.
+    pub(super) fn convert(self, limits: &RequestLimits) -> Result<VerifyRequest, ServingError> {
+        let Self { similarity, detection, regions, heatmaps } = self;
+        let asked = VerifyRequest {
+            similarity: similarity.map(|part| convert_similarity(part, limits)).transpose()?,
+            detection: detection.map(|part| convert_detection(part, limits)).transpose()?,
+            regions: regions.map(|part| convert_regions(part, limits)).transpose()?,
+            heatmaps: heatmaps.map(|part| convert_heatmaps(part, limits)).transpose()?,
+        };
+        let VerifyRequest { similarity, detection, regions, heatmaps } = &asked;
+        let shared = similarity.as_ref().map_or(0, |part| part.prompts.len());
+        if let Some(regions) = regions {
+            let prompts = own_or_shared("regions.prompts", regions.prompts.len(), shared)?;
+            let (scores, limit) = (prompts * regions.max_regions, limits.max_region_scores);
+            if scores > limit {
+                let reason = format!(
+                    "{} regions of {prompts} prompts are {scores} scores, limit {limit}",
+                    regions.max_regions
+                );
+                return Err(ServingError::invalid("regions.max_regions", reason));
+            }
+        }
+        if let Some(maps) = heatmaps {
+            let prompts = own_or_shared("heatmaps.prompts", maps.prompts.len(), shared)?;
+            let (number, limit) = (prompts * maps.methods.len(), limits.max_heatmaps);
+            if number > limit {
+                let reason = format!(
+                    "{prompts} prompts by {} methods are {number} maps, limit {limit}",
+                    maps.methods.len()
+                );
+                return Err(ServingError::invalid("heatmaps.prompts", reason));
+            }
+        }
+        if similarity.is_none() && detection.is_none() && regions.is_none() && heatmaps.is_none() {
+            let reason = "nothing is asked: set similarity, detection, regions or heatmaps";
+            return Err(ServingError::invalid("similarity", reason));
+        }
+        Ok(asked)
+    }
+}
+
+/// How many prompts a part has that may take those of the similarity part.
+fn own_or_shared(field: &str, own: usize, shared: usize) -> Result<usize, ServingError> {
+    match (own, shared) {
+        (0, 0) => {
+            let reason = "needs at least 1 prompt, here or in similarity.prompts";
+            Err(ServingError::invalid(field, reason))
+        }
+        (0, shared) => Ok(shared),
+        (own, _) => Ok(own),
+    }
+}
+
+/// The picture itself.
+pub(super) fn convert_image(image: Option<v1::Image>) -> Result<Frame, ServingError> {
+    let content = image.and_then(|image| image.content);
+    match content {
+        None => Err(ServingError::invalid("image", "is required: set encoded or raw")),
+        Some(v1::image::Content::Encoded(bytes)) => Ok(Frame::Encoded(bytes)),
+        Some(v1::image::Content::Raw(raw)) => {
+            let v1::RawImage { format, width, height, stride, data } = raw;
+            let format = convert_format(format)?;
+            Ok(Frame::Raw { format, width, height, stride, data })
+        }
+    }
+}
+
+fn convert_format(format: i32) -> Result<RawFormat, ServingError> {
+    match v1::PixelFormat::try_from(format) {
+        Ok(v1::PixelFormat::Rgb8) => Ok(RawFormat::Rgb8),
+        Ok(v1::PixelFormat::Bgr8) => Ok(RawFormat::Bgr8),
+        Ok(v1::PixelFormat::Gray8) => Ok(RawFormat::Gray8),
+        Ok(v1::PixelFormat::Nv12) => Ok(RawFormat::Nv12),
+        Ok(v1::PixelFormat::I420) => Ok(RawFormat::I420),
+        Ok(v1::PixelFormat::Unspecified) => {
+            Err(ServingError::invalid("image.raw.format", "is required"))
+        }
+        Err(_) => Err(unknown("image.raw.format", format)),
+    }
+}
+
+fn unknown(field: &str, value: i32) -> ServingError {
+    ServingError::invalid(field, format!("is {value}, which is no known value"))
+}
+
+/// An empty model name means the same as none.
+pub(super) fn named(model: Option<String>) -> Option<String> {
+    model.filter(|name| !name.is_empty())
+}
+
+fn nulls(
+    field: &str,
+    nulls: Vec<String>,
+    limits: &RequestLimits,
+) -> Result<Option<Vec<String>>, ServingError> {
+    limits.texts(field, &nulls, limits.max_null_prompts)?;
+    Ok((!nulls.is_empty()).then_some(nulls))
+}
+
+fn convert_similarity(
+    part: v1::SimilarityQuery,
+    limits: &RequestLimits,
+) -> Result<Similarity, ServingError> {
+    let v1::SimilarityQuery { model, prompts, null_prompts } = part;
+    if prompts.is_empty() {
+        return Err(ServingError::invalid("similarity.prompts", "needs at least 1 prompt"));
+    }
+    limits.prompts("similarity.prompts", &prompts)?;
+    let nulls = nulls("similarity.null_prompts", null_prompts, limits)?;
+    Ok(Similarity { model: named(model), prompts, nulls })
+}
+
+pub(super) fn convert_detection(
+    part: v1::DetectionQuery,
+    limits: &RequestLimits,
+) -> Result<Detection, ServingError> {
+    let v1::DetectionQuery { model, min_confidence, iou_threshold, max_detections, classes } = part;
+    limits.classes("detection.classes", &classes)?;
+    let mut detection = Detection { model: named(model), classes, ..Detection::default() };
+    if let Some(value) = min_confidence {
+        detection.min_confidence = share("detection.min_confidence", value)?;
+    }
+    if let Some(value) = iou_threshold {
+        detection.iou_threshold = share("detection.iou_threshold", value)?;
+    }
+    if let Some(value) = max_detections {
+        detection.max_detections =
+            number("detection.max_detections", value, limits.max_detections)?;
+    }
+    Ok(detection)
+}
+
+fn convert_regions(part: v1::RegionQuery, limits: &RequestLimits) -> Result<Regions, ServingError> {
+    let v1::RegionQuery { model, prompts, classes, margin_ratio, max_regions } = part;
+    limits.prompts("regions.prompts", &prompts)?;
+    limits.classes("regions.classes", &classes)?;
+    let mut regions = Regions { model: named(model), prompts, classes, ..Regions::default() };
+    if let Some(value) = margin_ratio {
+        regions.margin_ratio = share("regions.margin_ratio", value)?;
+    }
+    if let Some(value) = max_regions {
+        regions.max_regions = number("regions.max_regions", value, limits.max_regions)?;
+    }
+    Ok(regions)
+}
+
+fn convert_heatmaps(
+    part: v1::HeatmapQuery,
+    limits: &RequestLimits,
+) -> Result<Heatmaps, ServingError> {
+    let v1::HeatmapQuery { model, prompts, methods, null_prompts, resolution, encoding } = part;
+    limits.prompts("heatmaps.prompts", &prompts)?;
+    let nulls = nulls("heatmaps.null_prompts", null_prompts, limits)?;
+    let mut maps = Heatmaps {
+        model: named(model),
+        prompts,
+        nulls,
+        resolution: convert_resolution(resolution)?,
+        encoding: convert_encoding(encoding)?,
+        ..Heatmaps::default()
+    };
+    if !methods.is_empty() {
+        maps.methods = convert_methods(&methods)?;
+    }
+    Ok(maps)
+}
+
+fn convert_methods(methods: &[i32]) -> Result<Vec<Method>, ServingError> {
+    let mut converted = Vec::new();
+    for (at, &method) in methods.iter().enumerate() {
+        let field = format!("heatmaps.methods[{at}]");
+        let method = match v1::HeatmapMethod::try_from(method) {
+            Ok(v1::HeatmapMethod::GradEclip) => Method::GradEclip,
+            Ok(v1::HeatmapMethod::DirectEffect) => Method::DirectEffect,
+            Ok(v1::HeatmapMethod::Unspecified) => {
+                return Err(ServingError::invalid(field, "is unspecified"));
+            }
+            Err(_) => return Err(unknown(&field, method)),
+        };
+        if converted.contains(&method) {
+            return Err(ServingError::invalid(field, format!("repeats {method}")));
+        }
+        converted.push(method);
+    }
+    Ok(converted)
+}
+
+fn convert_resolution(resolution: i32) -> Result<Resolution, ServingError> {
+    match v1::HeatmapResolution::try_from(resolution) {
+        Ok(v1::HeatmapResolution::Unspecified | v1::HeatmapResolution::Grid) => {
+            Ok(Resolution::Grid)
+        }
+        Ok(v1::HeatmapResolution::Image) => Ok(Resolution::Image),
+        Err(_) => Err(unknown("heatmaps.resolution", resolution)),
+    }
+}
+
+fn convert_encoding(encoding: i32) -> Result<Encoding, ServingError> {
+    match v1::HeatmapEncoding::try_from(encoding) {
+        Ok(v1::HeatmapEncoding::Unspecified | v1::HeatmapEncoding::F32) => Ok(Encoding::F32),
+        Ok(v1::HeatmapEncoding::F16) => Ok(Encoding::F16),
+        Ok(v1::HeatmapEncoding::U8) => Ok(Encoding::U8),
+        Ok(v1::HeatmapEncoding::PngOverlay) => Ok(Encoding::Png),
+        Err(_) => Err(unknown("heatmaps.encoding", encoding)),
+    }
+}
+
+/// What a stream asks of each of its frames.
+#[derive(Debug)]
+pub(super) struct StreamTerms {
+    pub(super) asked: VerifyRequest,
+    /// Frames worked on at once, where the message says.
+    pub(super) max_in_flight: Option<usize>,
+    pub(super) frame_timeout: Option<Duration>,
+}
+
+/// A stream's configuration; fields are named from its own root.
+pub(super) fn convert_stream(
+    config: v1::StreamConfig,
+    limits: &RequestLimits,
+) -> Result<StreamTerms, ServingError> {
+    let v1::StreamConfig {
+        similarity,
+        detection,
+        regions,
+        heatmaps,
+        policy,
+        max_in_flight,
+        frame_timeout,
+    } = config;
+    let asked = Parts { similarity, detection, regions, heatmaps }.convert(limits)?;
+    match v1::OverloadPolicy::try_from(policy) {
+        Ok(v1::OverloadPolicy::Unspecified | v1::OverloadPolicy::Wait) => {}
+        Ok(known @ (v1::OverloadPolicy::DropOldest | v1::OverloadPolicy::DropNewest)) => {
+            let reason = format!("{} is not offered, use WAIT", known.as_str_name());
+            return Err(ServingError::invalid("policy", reason));
+        }
+        Err(_) => return Err(unknown("policy", policy)),
+    }
+    let max_in_flight = max_in_flight
+        .map(|value| number("max_in_flight", value, limits.max_in_flight))
+        .transpose()?;
+    let frame_timeout = match frame_timeout {
+        None => None,
+        Some(timeout) => match Duration::try_from(timeout) {
+            Ok(timeout) if !timeout.is_zero() => Some(timeout),
+            _ => {
+                let reason = format!("is {timeout}, must be above 0");
+                return Err(ServingError::invalid("frame_timeout", reason));
+            }
+        },
+    };
+    Ok(StreamTerms { asked, max_in_flight, frame_timeout })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn similarity() -> Option<v1::SimilarityQuery> {
+        Some(v1::SimilarityQuery { prompts: vec!["a".to_owned()], ..Default::default() })
+    }
+
+    fn check(parts: Parts, message: &str) {
+        let error = parts.convert(&RequestLimits::default()).unwrap_err();
+        assert_eq!(error.to_string(), message);
+    }
+
+    #[test]
+    fn what_is_left_out_takes_the_documented_default() {
+        let parts = Parts {
+            similarity: similarity(),
+            detection: Some(v1::DetectionQuery::default()),
+            regions: Some(v1::RegionQuery::default()),
+            heatmaps: Some(v1::HeatmapQuery::default()),
+        };
+        let asked = parts.convert(&RequestLimits::default()).unwrap();
+        let detection = asked.detection.unwrap();
+        let rounded = (detection.min_confidence, detection.iou_threshold);
+        assert_eq!((rounded, detection.max_detections), ((0.25, 0.7), 300));
+        let regions = asked.regions.unwrap();
+        assert_eq!((regions.margin_ratio, regions.max_regions), (0.1, 32));
+        let maps = asked.heatmaps.unwrap();
+        assert_eq!(maps.methods, [Method::GradEclip]);
+        assert_eq!((maps.resolution, maps.encoding), (Resolution::Grid, Encoding::F32));
+    }
+
+    #[test]
+    fn a_zero_that_was_sent_is_not_a_default() {
+        let detection = v1::DetectionQuery { min_confidence: Some(0.0), ..Default::default() };
+        let limits = RequestLimits::default();
+        assert!(convert_detection(detection, &limits).unwrap().min_confidence < 1e-9);
+        let detection = Some(v1::DetectionQuery { max_detections: Some(0), ..Default::default() });
+        check(
+            Parts { detection, ..Parts::default() },
+            "detection.max_detections: is 0, must be 1 to 1000",
+        );
+    }
+
+    #[test]
+    fn each_bad_field_is_refused_by_name() {
+        check(
+            Parts::default(),
+            "similarity: nothing is asked: set similarity, detection, regions or heatmaps",
+        );
+        let regions = Some(v1::RegionQuery::default());
+        check(
+            Parts { regions, ..Parts::default() },
+            "regions.prompts: needs at least 1 prompt, here or in similarity.prompts",
+        );
+        let regions = Some(v1::RegionQuery { margin_ratio: Some(f32::NAN), ..Default::default() });
+        check(
+            Parts { regions, ..Parts::default() },
+            "regions.margin_ratio: is NaN, must be 0 to 1",
+        );
+        let heatmaps =
+            |query| Parts { similarity: similarity(), heatmaps: Some(query), ..Parts::default() };
+        check(
+            heatmaps(v1::HeatmapQuery { methods: vec![1, 1], ..Default::default() }),
+            "heatmaps.methods[1]: repeats grad_eclip",
+        );
+        check(
+            heatmaps(v1::HeatmapQuery { methods: vec![99], ..Default::default() }),
+            "heatmaps.methods[0]: is 99, which is no known value",
+        );
+        check(
+            heatmaps(v1::HeatmapQuery { resolution: 7, ..Default::default() }),
+            "heatmaps.resolution: is 7, which is no known value",
+        );
+        check(
+            heatmaps(v1::HeatmapQuery { encoding: -1, ..Default::default() }),
+            "heatmaps.encoding: is -1, which is no known value",
+        );
+        check(
+            heatmaps(v1::HeatmapQuery { prompts: vec!["a".to_owned(); 65], ..Default::default() }),
+            "heatmaps.prompts: 65 prompts by 1 methods are 65 maps, limit 64",
+        );
+    }
+
+    #[test]
+    fn a_stream_is_held_to_what_is_offered() {
+        let check = |config: v1::StreamConfig, message: &str| {
+            let config = v1::StreamConfig { similarity: similarity(), ..config };
+            let error = convert_stream(config, &RequestLimits::default()).unwrap_err();
+            assert_eq!(error.to_string(), message);
+        };
+        check(
+            v1::StreamConfig { policy: 2, ..Default::default() },
+            "policy: OVERLOAD_POLICY_DROP_OLDEST is not offered, use WAIT",
+        );
+        check(
+            v1::StreamConfig { max_in_flight: Some(65), ..Default::default() },
+            "max_in_flight: is 65, must be 1 to 64",
+        );
+        let frame_timeout = Some(prost_types::Duration { seconds: 0, nanos: 0 });
+        check(
+            v1::StreamConfig { frame_timeout, ..Default::default() },
+            "frame_timeout: is 0s, must be above 0",
+        );
+    }
+}

@@ -1,0 +1,126 @@
+//! The caller's `grpc-timeout`, as a moment.
+//!
+//! tonic watches the same header, but answers CANCELLED where DEADLINE_EXCEEDED is meant, and only
+//! until the response's head. So the deadline is taken here, a little early, and every wait of a
+//! call ends with it.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use http::HeaderMap;
+
+use crate::serving::{Deadline, ServingError};
+
+/// The header's name.
+const HEADER: &str = "grpc-timeout";
+/// The most that the deadline is taken early, so that the answer is under way before anyone else's
+/// clock runs out.
+const MARGIN: Duration = Duration::from_millis(10);
+
+/// A call's deadline, as an extension of its request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CallDeadline(pub(super) Deadline);
+
+impl CallDeadline {
+    /// By a call's headers; `arrived` is when they came. A malformed header counts as none.
+    pub(super) fn of(headers: &HeaderMap, arrived: Instant) -> Self {
+        let timeout = headers.get(HEADER).and_then(|value| parse(value.to_str().ok()?));
+        Self(timeout.and_then(|timeout| {
+            arrived.checked_add(timeout.saturating_sub(MARGIN.min(timeout / 20)))
+        }))
+    }
+
+    /// Of a request that came through the layer that sets it.
+    pub(super) fn in_request<T>(request: &tonic::Request<T>) -> Deadline {
+        request.extensions().get::<Self>().and_then(|deadline| deadline.0)
+    }
+}
+
+/// Up to eight digits and a unit, as the gRPC protocol has it.
+fn parse(value: &str) -> Option<Duration> {
+    let (digits, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let amount: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(amount * 3600)),
+        "M" => Some(Duration::from_secs(amount * 60)),
+        "S" => Some(Duration::from_secs(amount)),
+        "m" => Some(Duration::from_millis(amount)),
+        "u" => Some(Duration::from_micros(amount)),
+        "n" => Some(Duration::from_nanos(amount)),
+        _ => None,
+    }
+}
+
+/// Ends `work` at the deadline with [`ServingError::Expired`], which names `what`.
+pub(super) async fn within<T>(
+    deadline: Deadline,
+    what: &str,
+    work: impl Future<Output = Result<T, ServingError>>,
+) -> Result<T, ServingError> {
+    match deadline {
+        None => work.await,
+        Some(deadline) => tokio::time::timeout_at(deadline.into(), work)
+            .await
+            .unwrap_or_else(|_| Err(ServingError::Expired(what.to_owned()))),
+    }
+}
+
+/// The earlier of two.
+pub(super) fn earlier(a: Deadline, b: Deadline) -> Deadline {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (one, None) | (None, one) => one,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_unit_is_read_and_nonsense_is_no_timeout() {
+        for (value, expected) in [
+            ("2H", Some(Duration::from_secs(7200))),
+            ("3M", Some(Duration::from_secs(180))),
+            ("99999999S", Some(Duration::from_secs(99_999_999))),
+            ("250m", Some(Duration::from_millis(250))),
+            ("7u", Some(Duration::from_micros(7))),
+            ("0n", Some(Duration::ZERO)),
+            ("123456789S", None),
+            ("S", None),
+            ("", None),
+            ("5", None),
+            ("-5S", None),
+            ("5x", None),
+            ("5é", None),
+        ] {
+            assert_eq!(parse(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_deadline_comes_a_little_early() {
+        let arrived = Instant::now();
+        for (value, taken) in [("10S", 9990), ("20m", 19)] {
+            let headers = HeaderMap::from_iter([(
+                http::HeaderName::from_static(HEADER),
+                http::HeaderValue::from_static(value),
+            )]);
+            let CallDeadline(deadline) = CallDeadline::of(&headers, arrived);
+            assert_eq!(deadline, Some(arrived + Duration::from_millis(taken)), "{value}");
+        }
+        assert_eq!(CallDeadline::of(&HeaderMap::new(), arrived).0, None);
+    }
+
+    #[test]
+    fn the_earlier_of_two_deadlines_counts() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(1);
+        assert_eq!(earlier(Some(later), Some(now)), Some(now));
+        assert_eq!(earlier(None, Some(now)), Some(now));
+        assert_eq!(earlier(None, None), None);
+    }
+}

@@ -1,0 +1,192 @@
+//! The domain's results to wire responses.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::explain::{Accounting, Method, Quality, Stats};
+use crate::proto::v1;
+use crate::serving::ModelIdentity;
+use crate::serving::clip::TextEmbedding;
+use crate::verification::{
+    Detected, DetectionResult, Dtype, Heatmap, HeatmapsResult, Payload, RegionsResult, Score,
+    SimilarityResult, Timing, VerifyResult,
+};
+use crate::vision::boxes::Rect;
+use crate::vision::resize::Fit;
+
+/// Everything that was asked of a frame.
+pub(super) fn verified(result: VerifyResult) -> v1::VerifyResponse {
+    v1::VerifyResponse {
+        similarity: result.similarity.map(similarity),
+        detection: result.detection.map(detection),
+        regions: result.regions.map(regions),
+        heatmaps: result.heatmaps.map(heatmaps),
+        frame_size: Some(size(result.size)),
+        timing: Some(timing(&result.timing)),
+    }
+}
+
+pub(super) fn size((width, height): (u32, u32)) -> v1::ImageSize {
+    v1::ImageSize { width, height }
+}
+
+pub(super) fn identity(model: &ModelIdentity) -> v1::ModelIdentity {
+    let ModelIdentity { name, version, checksum } = model.clone();
+    v1::ModelIdentity { name, version, checksum }
+}
+
+fn similarity(part: SimilarityResult) -> v1::SimilarityResult {
+    v1::SimilarityResult {
+        model: Some(identity(&part.model)),
+        scores: part.scores.into_iter().map(score).collect(),
+        null_prompts: part.nulls,
+    }
+}
+
+fn score(score: Score) -> v1::Score {
+    let Score { prompt, cosine, logit, softmax, contrast, tokens, truncated } = score;
+    v1::Score { prompt, cosine, logit, softmax, contrast, tokens: tokens as u32, truncated }
+}
+
+pub(super) fn detection(part: DetectionResult) -> v1::DetectionResult {
+    v1::DetectionResult {
+        model: Some(identity(&part.model)),
+        detections: part.detections.into_iter().map(detected).collect(),
+    }
+}
+
+fn detected(found: Detected) -> v1::Detection {
+    v1::Detection {
+        r#box: Some(rect(found.rect)),
+        class_index: found.class as u32,
+        label: found.label,
+        confidence: found.confidence,
+    }
+}
+
+fn rect(rect: Rect) -> v1::BoundingBox {
+    v1::BoundingBox { x1: rect.x1, y1: rect.y1, x2: rect.x2, y2: rect.y2 }
+}
+
+fn regions(part: RegionsResult) -> v1::RegionResult {
+    let regions = part.regions.into_iter().map(|region| v1::Region {
+        detection: Some(detected(region.detected)),
+        crop: Some(rect(region.crop)),
+        scores: region.scores.into_iter().map(score).collect(),
+    });
+    v1::RegionResult {
+        model: Some(identity(&part.model)),
+        detector: Some(identity(&part.detector)),
+        regions: regions.collect(),
+    }
+}
+
+pub(super) fn heatmaps(part: HeatmapsResult) -> v1::HeatmapResult {
+    v1::HeatmapResult {
+        model: Some(identity(&part.model)),
+        heatmaps: part.heatmaps.into_iter().map(heatmap).collect(),
+        null_prompts: part.nulls,
+    }
+}
+
+fn heatmap(map: Heatmap) -> v1::Heatmap {
+    let (content, (low, high)) = match map.payload {
+        Payload::Tensor { dtype, shape, range, data } => {
+            let shape = shape.map(|side| side as u32).to_vec();
+            let tensor = v1::Tensor { data_type: data_type(dtype).into(), shape, data };
+            (v1::heatmap::Content::Tensor(tensor), range)
+        }
+        Payload::Png(bytes) => (v1::heatmap::Content::Png(bytes), (0.0, 0.0)),
+    };
+    v1::Heatmap {
+        prompt: map.prompt,
+        method: method(map.method).into(),
+        layer: map.layer,
+        content: Some(content),
+        low,
+        high,
+        transform: Some(transform(&map.fit)),
+        area: Some(rect(map.area)),
+        statistics: Some(statistics(&map.stats)),
+        quality: quality(map.quality).into(),
+        contrast: map.contrast,
+        signal_to_noise: map.signal_to_noise,
+        specificity: map.specificity,
+        accounting: map.accounting.as_ref().map(accounting),
+    }
+}
+
+fn data_type(dtype: Dtype) -> v1::DataType {
+    match dtype {
+        Dtype::F32 => v1::DataType::F32,
+        Dtype::F16 => v1::DataType::F16,
+        Dtype::U8 => v1::DataType::U8,
+    }
+}
+
+fn method(method: Method) -> v1::HeatmapMethod {
+    match method {
+        Method::GradEclip => v1::HeatmapMethod::GradEclip,
+        Method::DirectEffect => v1::HeatmapMethod::DirectEffect,
+    }
+}
+
+fn quality(quality: Quality) -> v1::HeatmapQuality {
+    match quality {
+        Quality::Ok => v1::HeatmapQuality::Ok,
+        Quality::Constant => v1::HeatmapQuality::Constant,
+        Quality::WeakClaim => v1::HeatmapQuality::WeakClaim,
+    }
+}
+
+fn transform(fit: &Fit) -> v1::Transform {
+    let Fit { scale_x, scale_y, offset_x, offset_y } = *fit;
+    v1::Transform { scale_x, scale_y, offset_x, offset_y }
+}
+
+fn statistics(stats: &Stats) -> v1::HeatmapStatistics {
+    let Stats { min, max, mean, std } = *stats;
+    v1::HeatmapStatistics { min, max, mean, std }
+}
+
+fn accounting(shares: &Accounting) -> v1::Accounting {
+    let Accounting { patches, class_token, biases, mlps, embedding, norm_bias, score } = *shares;
+    v1::Accounting { patches, class_token, biases, mlps, embedding, norm_bias, score }
+}
+
+/// A unit vector `[E]`.
+pub(super) fn vector(values: &[f32]) -> v1::Tensor {
+    let data: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    v1::Tensor {
+        data_type: v1::DataType::F32.into(),
+        shape: vec![values.len() as u32],
+        data: Bytes::from(data),
+    }
+}
+
+pub(super) fn text(text: &TextEmbedding) -> v1::TextEmbedding {
+    v1::TextEmbedding {
+        embedding: Some(vector(&text.vector)),
+        tokens: text.tokens as u32,
+        truncated: text.truncated,
+    }
+}
+
+pub(super) fn timing(timing: &Timing) -> v1::Timing {
+    v1::Timing {
+        total: Some(duration(timing.total)),
+        decode: Some(duration(timing.decode)),
+        preprocess: Some(duration(timing.preprocess)),
+        queue: Some(duration(timing.queue)),
+        inference: Some(duration(timing.inference)),
+        explain: Some(duration(timing.explain)),
+        postprocess: Some(duration(timing.postprocess)),
+        batch_size: timing.batch as u32,
+    }
+}
+
+pub(super) fn duration(duration: Duration) -> prost_types::Duration {
+    // Fails only beyond 292 thousand million years.
+    prost_types::Duration::try_from(duration).unwrap_or_default()
+}

@@ -1,0 +1,121 @@
+//! Errors to gRPC statuses: the one place where a [`Status`] is made from one.
+
+use prost::Message;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt, pb};
+
+use crate::serving::ServingError;
+use crate::telemetry::metrics::FrameOutcome;
+
+/// The status of an error, with the details that a client can act on.
+pub(super) fn status(error: &ServingError) -> Status {
+    let (code, details) = match error {
+        ServingError::Invalid { field, reason } => {
+            (Code::InvalidArgument, ErrorDetails::with_bad_request_violation(field, reason))
+        }
+        ServingError::NotFound { kind, name, known: _ } => {
+            let kind = format!("{kind} model");
+            let details = ErrorDetails::with_resource_info(kind, name, "", error.to_string());
+            (Code::NotFound, details)
+        }
+        ServingError::Overloaded { retry_after, .. } => {
+            (Code::ResourceExhausted, ErrorDetails::with_retry_info(Some(*retry_after)))
+        }
+        ServingError::Expired(_) => return Status::deadline_exceeded(error.to_string()),
+        ServingError::Closed(_) => return Status::unavailable(error.to_string()),
+        ServingError::Failed { .. } => {
+            tracing::error!(%error, "a request failed");
+            return Status::internal(error.to_string());
+        }
+    };
+    Status::with_error_details(code, error.to_string(), details)
+}
+
+/// A status as a message within a stream, with its details.
+pub(super) fn in_band(status: &Status) -> pb::Status {
+    pb::Status::decode(status.details())
+        .ok()
+        .filter(|whole| !whole.details.is_empty())
+        .unwrap_or_else(|| pb::Status {
+            code: status.code().into(),
+            message: status.message().to_owned(),
+            details: Vec::new(),
+        })
+}
+
+/// How a frame that ended so counts.
+pub(super) fn outcome<T>(result: &Result<T, ServingError>) -> FrameOutcome {
+    match result {
+        Ok(_) => FrameOutcome::Ok,
+        Err(ServingError::Invalid { .. } | ServingError::NotFound { .. }) => FrameOutcome::Invalid,
+        Err(ServingError::Expired(_)) => FrameOutcome::Expired,
+        Err(
+            ServingError::Overloaded { .. } | ServingError::Closed(_) | ServingError::Failed { .. },
+        ) => FrameOutcome::Failed,
+    }
+}
+
+/// The server's own call limit is reached.
+pub(super) fn too_many_calls(limit: usize) -> Status {
+    let retry_after = std::time::Duration::from_millis(100);
+    Status::with_error_details(
+        Code::ResourceExhausted,
+        format!("{limit} calls are running, limit {limit}; try again in {retry_after:?}"),
+        ErrorDetails::with_retry_info(Some(retry_after)),
+    )
+}
+
+/// A handler panicked.
+pub(super) fn panicked() -> Status {
+    Status::internal("the server failed on this call; the next one is served")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn each_error_has_the_code_and_details_that_a_client_acts_on() {
+        let invalid = status(&ServingError::invalid("similarity.prompts[3]", "must not be empty"));
+        assert_eq!(invalid.code(), Code::InvalidArgument);
+        let violations =
+            invalid.get_error_details().bad_request().unwrap().field_violations.clone();
+        assert_eq!(violations[0].field, "similarity.prompts[3]");
+
+        let overloaded = status(&ServingError::Overloaded {
+            model: "clip".to_owned(),
+            queued: 9,
+            limit: 8,
+            unit: "items",
+            retry_after: Duration::from_millis(40),
+        });
+        assert_eq!(overloaded.code(), Code::ResourceExhausted);
+        let retry = overloaded.get_error_details().retry_info().unwrap().retry_delay;
+        assert_eq!(retry, Some(Duration::from_millis(40)));
+
+        let missing = status(&ServingError::NotFound {
+            kind: "CLIP",
+            name: "x".to_owned(),
+            known: "clip".to_owned(),
+        });
+        assert_eq!(missing.code(), Code::NotFound);
+        assert_eq!(missing.get_error_details().resource_info().unwrap().resource_name, "x");
+
+        for (error, code) in [
+            (ServingError::Expired("clip".to_owned()), Code::DeadlineExceeded),
+            (ServingError::Closed("clip".to_owned()), Code::Unavailable),
+        ] {
+            assert_eq!(status(&error).code(), code);
+        }
+    }
+
+    #[test]
+    fn a_status_keeps_its_details_in_band() {
+        let bare = in_band(&Status::internal("no"));
+        assert_eq!((bare.code, bare.message.as_str()), (Code::Internal.into(), "no"));
+        let rich = in_band(&status(&ServingError::invalid("image", "is missing")));
+        assert_eq!((rich.code, rich.details.len()), (Code::InvalidArgument.into(), 1));
+    }
+}

@@ -1,0 +1,389 @@
+//! CLIP behind an engine: texts and pictures to unit embeddings and heatmaps.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use moka::sync::Cache;
+use tch::{Device, IndexOp, Kind, Tensor};
+
+use super::{Deadline, ModelIdentity, ServingError, blocking};
+use crate::engine::{BatchModel, Completed, Config, DeviceError, Engine, ItemError, Timing};
+use crate::explain::{self, Contrast, Method, RawMap};
+use crate::models::clip::{Clip, ClipCheckpoint, Preprocess, TapPlan, normalised};
+use crate::telemetry::metrics::{self, Stage};
+use crate::vision::boxes::Rect;
+use crate::vision::image::Rgb8;
+use crate::vision::resize::Fit;
+
+/// What contrasts are taken against where a request names nothing else: texts that say nothing in
+/// particular, in the languages of the first users.
+pub const DEFAULT_NULLS: [&str; 6] = ["", "a photo", "a face", "a cartoon face", "얼굴", "사진"];
+
+/// A prompt's place in the embedding space.
+#[derive(Clone, Debug)]
+pub struct TextEmbedding {
+    /// Unit vector, `[E]` f32.
+    pub vector: Arc<[f32]>,
+    /// Tokens of the prompt with both end marks, before truncation.
+    pub tokens: usize,
+    /// Whether the prompt was cut to what the model reads.
+    pub truncated: bool,
+}
+
+/// Which heatmaps to make on a picture's forward pass.
+#[derive(Clone, Debug)]
+pub struct MapJob {
+    /// Unit prompt embeddings, `[E]` each.
+    pub prompts: Vec<Arc<[f32]>>,
+    /// Unit null embeddings, `[E]` each; at least one.
+    pub nulls: Vec<Arc<[f32]>>,
+    /// The methods, each once.
+    pub methods: Vec<Method>,
+}
+
+/// A picture's place in the embedding space, and its maps.
+#[derive(Clone, Debug)]
+pub struct ImageEmbedding {
+    /// Unit vector, `[E]` f32.
+    pub vector: Vec<f32>,
+    /// Prompts outermost, methods within.
+    pub maps: Vec<RawMap>,
+    /// From pixels of the picture to the model's input.
+    pub fit: Fit,
+    /// What the model saw, in pixels of the picture.
+    pub area: Rect,
+    /// Time on the way.
+    pub timing: StageTiming,
+}
+
+/// Time of one job on its way.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StageTiming {
+    /// Resizing and cropping.
+    pub preprocess: Duration,
+    /// Waiting for the device.
+    pub queue: Duration,
+    /// On the device.
+    pub inference: Duration,
+    /// Of that: heatmaps.
+    pub explain: Duration,
+    /// Jobs in the batch.
+    pub batch: usize,
+}
+
+/// A served CLIP model; cheap to clone.
+#[derive(Clone)]
+pub struct ClipService {
+    identity: ModelIdentity,
+    checkpoint: Arc<ClipCheckpoint>,
+    scale: f32,
+    engine: Engine<ClipWorker>,
+    texts: Cache<String, TextEmbedding>,
+}
+
+impl ClipService {
+    /// Starts one worker for each of `devices`. `kind` is the image tower's (f32 or bf16).
+    pub fn start(
+        identity: ModelIdentity,
+        checkpoint: ClipCheckpoint,
+        (devices, kind): (&[Device], Kind),
+        config: Config,
+        cached_texts: u64,
+    ) -> Result<Self, ServingError> {
+        let checkpoint = Arc::new(checkpoint);
+        let fail = |reason: String| ServingError::Failed { model: identity.name.clone(), reason };
+        let factories = devices.iter().map(|&device| {
+            let checkpoint = Arc::clone(&checkpoint);
+            let factory = move || ClipWorker::build(&checkpoint, device, kind);
+            Box::new(factory) as Box<dyn Fn() -> Result<ClipWorker, DeviceError> + Send>
+        });
+        let engine = Engine::start(config, factories.collect()).map_err(|e| fail(e.to_string()))?;
+        let scale = checkpoint.logit_scale().map_err(|e| fail(e.to_string()))?;
+        let texts = Cache::builder().max_capacity(cached_texts).build();
+        Ok(Self { identity, checkpoint, scale, engine, texts })
+    }
+
+    /// Which weights answer.
+    pub fn identity(&self) -> &ModelIdentity {
+        &self.identity
+    }
+
+    /// The factor between cosine and logit.
+    pub fn scale(&self) -> f32 {
+        self.scale
+    }
+
+    /// Width E of the embedding space.
+    pub fn dimension(&self) -> usize {
+        self.checkpoint.config.projection_dim as usize
+    }
+
+    /// The layers that a method reads, by checkpoint key.
+    pub fn layer_name(&self, method: Method) -> String {
+        let last = self.checkpoint.config.vision.num_hidden_layers - 1;
+        match method.plan() {
+            TapPlan::EveryBlock => format!("vision_model.encoder.layers.0-{last}"),
+            TapPlan::LastBlock | TapPlan::Nothing => format!("vision_model.encoder.layers.{last}"),
+        }
+    }
+
+    /// Jobs that ride in one batch at most.
+    pub fn max_batch(&self) -> usize {
+        self.engine.config().max_batch
+    }
+
+    /// Jobs that wait for a device.
+    pub fn depth(&self) -> usize {
+        self.engine.depth().items
+    }
+
+    /// Answers what is queued, then stops the workers; at most `limit` long.
+    pub async fn drain(&self, limit: Duration) {
+        let left = self.engine.drain(limit).await;
+        if left > 0 {
+            tracing::warn!(model = %self.identity.name, left, "jobs were left unanswered");
+        }
+    }
+
+    /// Unit embeddings of `prompts`, from the cache where it knows them.
+    pub async fn embed_texts(
+        &self,
+        prompts: &[String],
+        deadline: Deadline,
+    ) -> Result<Vec<TextEmbedding>, ServingError> {
+        // A few batches at a time: one request's many prompts must not fill the queue.
+        let waiting = prompts.iter().cloned().map(|prompt| self.embed_text(prompt, deadline));
+        stream::iter(waiting).buffered(self.engine.config().max_batch * 2).try_collect().await
+    }
+
+    async fn embed_text(
+        &self,
+        prompt: String,
+        deadline: Deadline,
+    ) -> Result<TextEmbedding, ServingError> {
+        if let Some(known) = self.texts.get(&prompt) {
+            metrics::record_cache("text", true);
+            return Ok(known);
+        }
+        metrics::record_cache("text", false);
+        let tokens = self.checkpoint.tokenizer.encode(&prompt);
+        let done = self.submit(ClipInput::Text(tokens.ids), deadline).await?;
+        let ClipOutput::Text(vector) = done.output else {
+            return Err(self.failed("a text job gave a picture's result"));
+        };
+        let embedding = TextEmbedding {
+            vector: vector.into(),
+            tokens: tokens.tokens_before,
+            truncated: tokens.truncated,
+        };
+        self.texts.insert(prompt, embedding.clone());
+        Ok(embedding)
+    }
+
+    /// The unit embedding of a picture, with the heatmaps of `maps` made on the same forward pass.
+    pub async fn embed_image(
+        &self,
+        image: Arc<Rgb8>,
+        maps: Option<MapJob>,
+        deadline: Deadline,
+    ) -> Result<ImageEmbedding, ServingError> {
+        let started = Instant::now();
+        let checkpoint = Arc::clone(&self.checkpoint);
+        let (pixels, fit) = blocking(move || checkpoint.preprocess.apply(&image)).await?;
+        let preprocess = started.elapsed();
+        metrics::record_stage(Stage::Preprocess, preprocess);
+        let done = self.submit(ClipInput::Image { pixels, maps }, deadline).await?;
+        let ClipOutput::Image { vector, maps, explain } = done.output else {
+            return Err(self.failed("a picture job gave a text's result"));
+        };
+        let Timing { queue, run, batch } = done.timing;
+        metrics::record_stage(Stage::Queue, queue);
+        metrics::record_stage(Stage::Infer, run);
+        metrics::record_stage(Stage::Explain, explain);
+        let timing = StageTiming { preprocess, queue, inference: run, explain, batch };
+        let side = self.checkpoint.config.vision.image_size as f32;
+        let area = fit.to_source(Rect::new(0.0, 0.0, side, side));
+        Ok(ImageEmbedding { vector, maps, fit, area, timing })
+    }
+
+    async fn submit(
+        &self,
+        input: ClipInput,
+        deadline: Deadline,
+    ) -> Result<Completed<ClipOutput>, ServingError> {
+        let result = self.engine.submit(input, deadline).await;
+        result.map_err(|error| ServingError::from_engine(&self.identity.name, error))
+    }
+
+    fn failed(&self, reason: &str) -> ServingError {
+        ServingError::Failed { model: self.identity.name.clone(), reason: reason.to_owned() }
+    }
+}
+
+/// What the device thread is asked.
+#[derive(Clone, Debug)]
+pub enum ClipInput {
+    /// Token ids with both end marks.
+    Text(Vec<i64>),
+    /// Preprocessed pixels, and the maps to make.
+    Image {
+        /// `[S, S, 3]` u8.
+        pixels: Rgb8,
+        /// Heatmaps, where asked for.
+        maps: Option<MapJob>,
+    },
+}
+
+/// What the device thread answers.
+#[derive(Debug)]
+pub enum ClipOutput {
+    /// Unit embedding, `[E]`.
+    Text(Vec<f32>),
+    /// Unit embedding `[E]`, maps, and the time the maps took.
+    Image {
+        /// `[E]`.
+        vector: Vec<f32>,
+        /// Prompts outermost, methods within.
+        maps: Vec<RawMap>,
+        /// Time the maps took.
+        explain: Duration,
+    },
+}
+
+/// The two towers share a device but not a batch.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Tower {
+    /// Token ids.
+    Text,
+    /// Pixels.
+    Image,
+}
+
+/// The net in its device thread.
+pub struct ClipWorker {
+    clip: Clip,
+    preprocess: Preprocess,
+    end_token: i64,
+    device: Device,
+}
+
+impl ClipWorker {
+    fn build(checkpoint: &ClipCheckpoint, device: Device, kind: Kind) -> Result<Self, DeviceError> {
+        let clip = checkpoint.build(device, kind).map_err(|e| DeviceError(e.to_string()))?;
+        let preprocess = checkpoint.preprocess.clone();
+        Ok(Self { clip, preprocess, end_token: checkpoint.tokenizer.end_token(), device })
+    }
+
+    fn texts(&self, rows: &[Vec<i64>]) -> Vec<Result<ClipOutput, ItemError>> {
+        let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
+        let padded: Vec<i64> = rows
+            .iter()
+            .flat_map(|row| {
+                let padding = std::iter::repeat_n(self.end_token, longest - row.len());
+                row.iter().copied().chain(padding)
+            })
+            .collect();
+        let ids = Tensor::from_slice(&padded)
+            .view([rows.len() as i64, longest as i64])
+            .to_device(self.device);
+        let embeddings = self.clip.text.embed(&ids).to_device(Device::Cpu);
+        (0..rows.len()).map(|row| Ok(ClipOutput::Text(vector(&embeddings.i(row as i64))))).collect()
+    }
+
+    fn images(&self, jobs: &[(Rgb8, Option<MapJob>)]) -> Vec<Result<ClipOutput, ItemError>> {
+        let plan = jobs.iter().filter_map(|(_, maps)| maps.as_ref()).map(MapJob::plan).max();
+        let pixels =
+            Tensor::stack(&jobs.iter().map(|(image, _)| tensor(image)).collect::<Vec<_>>(), 0);
+        let pixels = self.preprocess.normalise(&pixels.to_device(self.device));
+        let encoded = self.clip.vision.encode(&pixels, plan.unwrap_or_default());
+        let units = normalised(&encoded.embedding);
+        let vectors = units.to_device(Device::Cpu);
+        let explained = jobs.iter().enumerate().map(|(item, (_, maps))| {
+            let started = Instant::now();
+            let maps = match (maps, &encoded.tape) {
+                (Some(maps), Some(tape)) => {
+                    let contrast = Contrast::new(
+                        &self.rows(&maps.prompts),
+                        &self.rows(&maps.nulls),
+                        &units.i(item as i64),
+                    );
+                    explain::maps(&self.clip, (tape, item), &maps.methods, &contrast)
+                }
+                _ => Vec::new(),
+            };
+            let vector = vector(&vectors.i(item as i64));
+            if vector.iter().any(|value| !value.is_finite()) {
+                return Err(ItemError("the picture's embedding is not finite".to_owned()));
+            }
+            Ok(ClipOutput::Image { vector, maps, explain: started.elapsed() })
+        });
+        explained.collect()
+    }
+
+    /// Unit vectors as a matrix `[rows, E]` on the device.
+    fn rows(&self, vectors: &[Arc<[f32]>]) -> Tensor {
+        let rows: Vec<Tensor> = vectors.iter().map(|vector| Tensor::from_slice(vector)).collect();
+        Tensor::stack(&rows, 0).to_device(self.device)
+    }
+}
+
+impl MapJob {
+    fn plan(&self) -> TapPlan {
+        self.methods.iter().map(|method| method.plan()).max().unwrap_or_default()
+    }
+}
+
+impl BatchModel for ClipWorker {
+    type Input = ClipInput;
+    type Output = ClipOutput;
+    type Key = Tower;
+
+    fn key(input: &ClipInput) -> Tower {
+        match input {
+            ClipInput::Text(_) => Tower::Text,
+            ClipInput::Image { .. } => Tower::Image,
+        }
+    }
+
+    fn bytes(input: &ClipInput) -> usize {
+        match input {
+            ClipInput::Text(ids) => ids.len() * size_of::<i64>(),
+            ClipInput::Image { pixels, maps } => {
+                let vectors = maps.iter().flat_map(|maps| maps.prompts.iter().chain(&maps.nulls));
+                pixels.pixels().len() + vectors.map(|vector| size_of_val(&**vector)).sum::<usize>()
+            }
+        }
+    }
+
+    fn duplicate(input: &ClipInput) -> Option<ClipInput> {
+        Some(input.clone())
+    }
+
+    fn run(
+        &mut self,
+        batch: Vec<ClipInput>,
+    ) -> Result<Vec<Result<ClipOutput, ItemError>>, DeviceError> {
+        let (mut rows, mut jobs) = (Vec::new(), Vec::new());
+        for input in batch {
+            match input {
+                ClipInput::Text(ids) => rows.push(ids),
+                ClipInput::Image { pixels, maps } => jobs.push((pixels, maps)),
+            }
+        }
+        Ok(tch::no_grad(|| if rows.is_empty() { self.images(&jobs) } else { self.texts(&rows) }))
+    }
+}
+
+/// `[S, S, 3]` u8.
+fn tensor(image: &Rgb8) -> Tensor {
+    let (height, width) = (i64::from(image.height()), i64::from(image.width()));
+    Tensor::from_slice(image.pixels()).view([height, width, 3])
+}
+
+/// A one-dimensional tensor's elements.
+fn vector(tensor: &Tensor) -> Vec<f32> {
+    let mut values = vec![0.0; tensor.numel()];
+    tensor.to_kind(Kind::Float).copy_data(&mut values, tensor.numel());
+    values
+}

@@ -1,0 +1,205 @@
+//! YOLOv8 behind an engine: pictures to boxes.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tch::{Device, IndexOp, Kind, Tensor};
+
+use super::clip::StageTiming;
+use super::{Deadline, ModelIdentity, ServingError, blocking};
+use crate::engine::{BatchModel, Config, DeviceError, Engine, ItemError, Timing};
+use crate::models::yolo::{BatchNorm, Yolo, YoloCheckpoint};
+use crate::telemetry::metrics::{self, Stage};
+use crate::vision::boxes::{Candidate, NmsOptions, nms};
+use crate::vision::image::Rgb8;
+use crate::vision::letterbox::{Padding, letterbox};
+
+/// One box of a detector, in pixels of the frame.
+pub type Found = Candidate;
+
+/// Boxes of a frame, and the time on the way.
+#[derive(Clone, Debug)]
+pub struct FoundBoxes {
+    /// Most confident first, in pixels of the frame.
+    pub boxes: Vec<Found>,
+    /// Time on the way.
+    pub timing: StageTiming,
+    /// Suppression and mapping back to the frame.
+    pub postprocess: Duration,
+}
+
+/// A served detector; cheap to clone.
+#[derive(Clone)]
+pub struct DetectorService {
+    identity: ModelIdentity,
+    checkpoint: Arc<YoloCheckpoint>,
+    engine: Engine<DetectorWorker>,
+}
+
+impl DetectorService {
+    /// Starts one worker for each of `devices`.
+    pub fn start(
+        identity: ModelIdentity,
+        checkpoint: YoloCheckpoint,
+        (devices, kind): (&[Device], Kind),
+        config: Config,
+    ) -> Result<Self, ServingError> {
+        let checkpoint = Arc::new(checkpoint);
+        let factories = devices.iter().map(|&device| {
+            let checkpoint = Arc::clone(&checkpoint);
+            let factory = move || DetectorWorker::build(&checkpoint, device, kind);
+            Box::new(factory) as Box<dyn Fn() -> Result<DetectorWorker, DeviceError> + Send>
+        });
+        let engine = Engine::start(config, factories.collect()).map_err(|error| {
+            ServingError::Failed { model: identity.name.clone(), reason: error.to_string() }
+        })?;
+        Ok(Self { identity, checkpoint, engine })
+    }
+
+    /// Which weights answer.
+    pub fn identity(&self) -> &ModelIdentity {
+        &self.identity
+    }
+
+    /// Names of the classes, by index.
+    pub fn classes(&self) -> &[String] {
+        &self.checkpoint.config.classes
+    }
+
+    /// Jobs that wait for a device.
+    pub fn depth(&self) -> usize {
+        self.engine.depth().items
+    }
+
+    /// Answers what is queued, then stops the workers; at most `limit` long.
+    pub async fn drain(&self, limit: Duration) {
+        let left = self.engine.drain(limit).await;
+        if left > 0 {
+            tracing::warn!(model = %self.identity.name, left, "jobs were left unanswered");
+        }
+    }
+
+    /// Boxes of a frame, suppressed and ordered as `options` say.
+    pub async fn detect(
+        &self,
+        image: Arc<Rgb8>,
+        options: NmsOptions,
+        deadline: Deadline,
+    ) -> Result<FoundBoxes, ServingError> {
+        let started = Instant::now();
+        let side = self.checkpoint.input_px;
+        let source = (image.width() as f32, image.height() as f32);
+        let (pixels, fit) =
+            blocking(move || letterbox(&image, side, Padding::Minimal { stride: 32 })).await?;
+        let preprocess = started.elapsed();
+        metrics::record_stage(Stage::Preprocess, preprocess);
+        let input = DetectorInput { pixels, min_confidence: options.min_confidence };
+        let done = self
+            .engine
+            .submit(input, deadline)
+            .await
+            .map_err(|error| ServingError::from_engine(&self.identity.name, error))?;
+        let started = Instant::now();
+        let Timing { queue, run, batch } = done.timing;
+        metrics::record_stage(Stage::Queue, queue);
+        metrics::record_stage(Stage::Infer, run);
+        let timing =
+            StageTiming { preprocess, queue, inference: run, explain: Duration::ZERO, batch };
+        let boxes = blocking(move || {
+            let mut boxes = nms(done.output, &options);
+            for found in &mut boxes {
+                found.rect = fit.to_source(found.rect).clipped(source.0, source.1);
+            }
+            boxes
+        })
+        .await?;
+        let postprocess = started.elapsed();
+        metrics::record_stage(Stage::Postprocess, postprocess);
+        Ok(FoundBoxes { boxes, timing, postprocess })
+    }
+}
+
+/// A letterboxed frame.
+#[derive(Clone, Debug)]
+pub struct DetectorInput {
+    pixels: Rgb8,
+    min_confidence: f32,
+}
+
+/// The net in its device thread.
+pub struct DetectorWorker {
+    yolo: Yolo,
+    device: Device,
+    kind: Kind,
+}
+
+impl DetectorWorker {
+    fn build(checkpoint: &YoloCheckpoint, device: Device, kind: Kind) -> Result<Self, DeviceError> {
+        let yolo = checkpoint.build(device, kind, BatchNorm::Fused);
+        Ok(Self { yolo: yolo.map_err(|e| DeviceError(e.to_string()))?, device, kind })
+    }
+}
+
+impl BatchModel for DetectorWorker {
+    type Input = DetectorInput;
+    /// Candidates above the threshold, in pixels of the letterboxed frame.
+    type Output = Vec<Candidate>;
+    /// Frames of one letterboxed size share a batch.
+    type Key = (u32, u32);
+
+    fn key(input: &DetectorInput) -> (u32, u32) {
+        (input.pixels.width(), input.pixels.height())
+    }
+
+    fn bytes(input: &DetectorInput) -> usize {
+        input.pixels.pixels().len()
+    }
+
+    fn duplicate(input: &DetectorInput) -> Option<DetectorInput> {
+        Some(input.clone())
+    }
+
+    fn run(
+        &mut self,
+        batch: Vec<DetectorInput>,
+    ) -> Result<Vec<Result<Vec<Candidate>, ItemError>>, DeviceError> {
+        Ok(tch::no_grad(|| {
+            let frames: Vec<Tensor> = batch.iter().map(|input| tensor(&input.pixels)).collect();
+            let pixels = Tensor::stack(&frames, 0)
+                .to_device(self.device)
+                .permute([0, 3, 1, 2])
+                .to_kind(self.kind)
+                / 255.0;
+            let decoded = self.yolo.decode(&self.yolo.raw(&pixels)).to_kind(Kind::Float);
+            let decoded = decoded.to_device(Device::Cpu);
+            let items = batch.iter().enumerate();
+            items.map(|(i, input)| Ok(candidates(&decoded.i(i as i64), input))).collect()
+        }))
+    }
+}
+
+/// `[A, 4 + C]` (corner coordinates, class scores) to the candidates above the threshold, each with
+/// its best class.
+fn candidates(decoded: &Tensor, input: &DetectorInput) -> Vec<Candidate> {
+    let (confidence, class) = decoded.i((.., 4..)).max_dim(1, false);
+    let kept = confidence.greater(f64::from(input.min_confidence)).nonzero().squeeze_dim(1);
+    let rows = Vec::<Vec<f32>>::try_from(decoded.i((.., ..4)).index_select(0, &kept));
+    let confidence = Vec::<f32>::try_from(confidence.index_select(0, &kept));
+    let class = Vec::<i64>::try_from(class.index_select(0, &kept));
+    let (Ok(rows), Ok(confidence), Ok(class)) = (rows, confidence, class) else {
+        return Vec::new();
+    };
+    let all = rows.into_iter().zip(confidence).zip(class);
+    all.map(|((side, confidence), class)| Candidate {
+        rect: crate::vision::boxes::Rect::new(side[0], side[1], side[2], side[3]),
+        class: class as usize,
+        confidence,
+    })
+    .collect()
+}
+
+/// `[H, W, 3]` u8.
+fn tensor(image: &Rgb8) -> Tensor {
+    let (height, width) = (i64::from(image.height()), i64::from(image.width()));
+    Tensor::from_slice(image.pixels()).view([height, width, 3])
+}

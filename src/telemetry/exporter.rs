@@ -1,0 +1,207 @@
+//! The recorder behind the metrics, and the page Prometheus reads: `GET /metrics`.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use metrics_exporter_prometheus::{
+    Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+
+use super::TelemetryError;
+use super::metrics::{METRICS, Shape, describe_all};
+
+/// Observations are folded into their buckets this often, so that they do not pile up while
+/// nobody reads the page.
+const UPKEEP: Duration = Duration::from_secs(5);
+/// Readers served at a time; more wait.
+const READERS: usize = 8;
+/// A reader that has not had its page by then is cut off.
+const READER_LIMIT: Duration = Duration::from_secs(10);
+/// The pause after a connection could not be accepted, for example for want of file handles.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The process's one recorder, once installed.
+static INSTALLED: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
+
+/// Metrics that are being kept, and perhaps served; dropped, the page goes away.
+#[derive(Debug)]
+pub struct Exporter {
+    recorded: PrometheusHandle,
+    address: Option<SocketAddr>,
+    /// Ends with the exporter.
+    _tasks: JoinSet<()>,
+}
+
+impl Exporter {
+    /// Installs the recorder for the process, if this is the first call, and serves its page at
+    /// `address` if there is one; port 0 takes any free port.
+    ///
+    /// Several servers in one process share the recorder, each may serve the page. Needs a tokio
+    /// runtime. Errors: [`TelemetryError::Listen`]; [`TelemetryError::Installed`] where the process
+    /// has a recorder of another make.
+    pub async fn install(address: Option<SocketAddr>) -> Result<Self, TelemetryError> {
+        let recorded = installed()?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(keep_up(recorded.clone()));
+        let address = match address {
+            None => None,
+            Some(address) => {
+                let failed = |source| TelemetryError::Listen { address, source };
+                let listener = TcpListener::bind(address).await.map_err(failed)?;
+                let bound = listener.local_addr().map_err(failed)?;
+                tasks.spawn(serve(listener, recorded.clone()));
+                Some(bound)
+            }
+        };
+        Ok(Self { recorded, address, _tasks: tasks })
+    }
+
+    /// The page, in Prometheus' text format.
+    pub fn render(&self) -> String {
+        self.recorded.render()
+    }
+
+    /// Where the page is served, with the port the system chose if 0 was asked for.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+}
+
+/// A recorder with every histogram's buckets.
+pub(super) fn recorder() -> PrometheusRecorder {
+    let builder =
+        METRICS.iter().fold(PrometheusBuilder::new(), |builder, metric| match metric.shape {
+            Shape::Counter | Shape::Gauge => builder,
+            Shape::Histogram(buckets) => builder
+                .set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), buckets)
+                .expect("no histogram has an empty list of buckets"),
+        });
+    builder.build_recorder()
+}
+
+fn installed() -> Result<PrometheusHandle, TelemetryError> {
+    let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = &*installed {
+        return Ok(handle.clone());
+    }
+    let recorder = recorder();
+    let handle = recorder.handle();
+    metrics::set_global_recorder(recorder).map_err(|_| TelemetryError::Installed("metrics"))?;
+    describe_all(SystemTime::now());
+    *installed = Some(handle.clone());
+    Ok(handle)
+}
+
+async fn keep_up(recorded: PrometheusHandle) {
+    let mut ticks = tokio::time::interval(UPKEEP);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        recorded.run_upkeep();
+    }
+}
+
+async fn serve(listener: TcpListener, recorded: PrometheusHandle) {
+    let places = Arc::new(Semaphore::new(READERS));
+    let mut readers = JoinSet::new();
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let reading = answer(stream, recorded.clone());
+                readers.spawn(async move {
+                    // A reader that is late or breaks off harms nobody.
+                    drop(tokio::time::timeout(READER_LIMIT, reading).await);
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "metrics connection not accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+        while readers.try_join_next().is_some() {}
+    }
+}
+
+async fn answer(stream: TcpStream, recorded: PrometheusHandle) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let response = page(&request, &recorded);
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "metrics reader broke off");
+    }
+}
+
+fn page(request: &Request<Incoming>, recorded: &PrometheusHandle) -> Response<Full<Bytes>> {
+    let (status, body) = if request.uri().path() != "/metrics" {
+        (StatusCode::NOT_FOUND, "metrics are at /metrics\n".into())
+    } else if request.method() != Method::GET {
+        (StatusCode::METHOD_NOT_ALLOWED, "use GET\n".into())
+    } else {
+        (StatusCode::OK, recorded.render())
+    };
+    let mut response = Response::new(Full::from(body));
+    *response.status_mut() = status;
+    let text = header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, text);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::super::metrics::record_cache;
+    use super::*;
+
+    async fn get(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn several_exporters_serve_one_page_on_their_own_ports() {
+        let free = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let first = Exporter::install(free).await.unwrap();
+        let second = Exporter::install(free).await.unwrap();
+        let silent = Exporter::install(None).await.unwrap();
+        assert_eq!(silent.address(), None);
+        record_cache("exporter-test", true);
+        let hit = "veriframe_cache_hits_total{cache=\"exporter-test\"} 1\n";
+        assert!(silent.render().contains(hit));
+        for exporter in [&first, &second] {
+            let answer = get(exporter.address().unwrap(), "/metrics").await;
+            assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+            assert!(answer.contains("text/plain; version=0.0.4"), "{answer}");
+            assert!(answer.contains(hit), "{answer}");
+            let other = get(exporter.address().unwrap(), "/").await;
+            assert!(other.starts_with("HTTP/1.1 404"), "{other}");
+        }
+        let taken = first.address();
+        let error = Exporter::install(taken).await.unwrap_err().to_string();
+        assert!(error.starts_with("cannot serve metrics on 127.0.0.1:"), "{error}");
+    }
+}

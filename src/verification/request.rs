@@ -1,0 +1,185 @@
+//! What can be asked of a frame. Only what is asked is computed.
+
+use bytes::Bytes;
+
+use crate::explain::Method;
+use crate::vision::boxes::Rect;
+use crate::vision::image::RawFormat;
+
+/// A picture as it came in; it is decoded once, whatever is asked of it.
+#[derive(Clone, Debug)]
+pub enum Frame {
+    /// JPEG, PNG, WebP, BMP, GIF or TIFF bytes.
+    Encoded(Bytes),
+    /// Bare pixels.
+    Raw {
+        /// Order of the bytes.
+        format: RawFormat,
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+        /// Bytes from one row to the next; 0 means rows without padding.
+        stride: u32,
+        /// The pixels.
+        data: Bytes,
+    },
+}
+
+/// Everything asked of one frame. Prompts are never empty where a part is present.
+#[derive(Clone, Debug, Default)]
+pub struct VerifyRequest {
+    /// Scores of the whole frame against prompts.
+    pub similarity: Option<Similarity>,
+    /// Boxes.
+    pub detection: Option<Detection>,
+    /// Scores of each detected box against prompts.
+    pub regions: Option<Regions>,
+    /// Heatmaps of prompts.
+    pub heatmaps: Option<Heatmaps>,
+}
+
+/// Scores of the whole frame.
+#[derive(Clone, Debug, Default)]
+pub struct Similarity {
+    /// Name of a CLIP model; the default one where `None`.
+    pub model: Option<String>,
+    /// The prompts to score, 1 or more. The softmax runs over exactly these.
+    pub prompts: Vec<String>,
+    /// Null prompts that the contrast is taken against; the server's bank where `None`.
+    pub nulls: Option<Vec<String>>,
+}
+
+/// Boxes of a detector.
+#[derive(Clone, Debug)]
+pub struct Detection {
+    /// Name of a detector; the default one where `None`.
+    pub model: Option<String>,
+    /// Boxes below this confidence are left out, 0 to 1. Default 0.25.
+    pub min_confidence: f32,
+    /// Two boxes of one class that overlap more than this are one, 0 to 1. Default 0.7.
+    pub iou_threshold: f32,
+    /// At most this many boxes, the most confident. Default 300.
+    pub max_detections: usize,
+    /// Only these class names; all where empty.
+    pub classes: Vec<String>,
+}
+
+impl Default for Detection {
+    fn default() -> Self {
+        Self {
+            model: None,
+            min_confidence: 0.25,
+            iou_threshold: 0.7,
+            max_detections: 300,
+            classes: Vec::new(),
+        }
+    }
+}
+
+/// Scores of each detected box. Uses the request's detection, or a default one.
+#[derive(Clone, Debug)]
+pub struct Regions {
+    /// Name of a CLIP model; the default one where `None`.
+    pub model: Option<String>,
+    /// The prompts to score; those of the similarity part where empty.
+    pub prompts: Vec<String>,
+    /// Each box is widened on every side by this share of its size before it is cut out, 0 to 1.
+    /// Default 0.1.
+    pub margin_ratio: f32,
+    /// Only boxes of these class names; all where empty.
+    pub classes: Vec<String>,
+    /// At most this many boxes, the most confident. Default 32.
+    pub max_regions: usize,
+}
+
+impl Default for Regions {
+    fn default() -> Self {
+        Self {
+            model: None,
+            prompts: Vec::new(),
+            margin_ratio: 0.1,
+            classes: Vec::new(),
+            max_regions: 32,
+        }
+    }
+}
+
+/// Heatmaps: one for each prompt and method.
+#[derive(Clone, Debug)]
+pub struct Heatmaps {
+    /// Name of a CLIP model; that of the similarity part, or the default one, where `None`.
+    pub model: Option<String>,
+    /// The prompts to explain; those of the similarity part where empty.
+    pub prompts: Vec<String>,
+    /// Methods, each once. Default: Grad-ECLIP alone.
+    pub methods: Vec<Method>,
+    /// Null prompts that the contrast is taken against; the server's bank where `None`.
+    pub nulls: Option<Vec<String>>,
+    /// The size of the maps.
+    pub resolution: Resolution,
+    /// How the maps are written.
+    pub encoding: Encoding,
+}
+
+impl Default for Heatmaps {
+    fn default() -> Self {
+        Self {
+            model: None,
+            prompts: Vec::new(),
+            methods: vec![Method::GradEclip],
+            nulls: None,
+            resolution: Resolution::Grid,
+            encoding: Encoding::F32,
+        }
+    }
+}
+
+/// The size of a heatmap.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Resolution {
+    /// One value for each patch the model saw.
+    #[default]
+    Grid,
+    /// One value for each pixel of the frame; 0 where the model's crop did not look.
+    Image,
+}
+
+/// How a heatmap is written.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Encoding {
+    /// 32-bit floats, little-endian.
+    #[default]
+    F32,
+    /// 16-bit floats, little-endian.
+    F16,
+    /// Bytes: `value = minimum + byte / 255 * (maximum - minimum)` of the map's shown range.
+    U8,
+    /// The map drawn over the frame, as a PNG of the frame's size.
+    Png,
+}
+
+/// A box found in a frame.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Detected {
+    /// In pixels of the frame.
+    pub rect: Rect,
+    /// Index among the detector's classes.
+    pub class: usize,
+    /// Name of the class.
+    pub label: String,
+    /// Confidence, 0 to 1.
+    pub confidence: f32,
+}
+
+impl Encoding {
+    /// Bytes of one value as sent; of a PNG, at most.
+    pub const fn bytes_per_value(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 => 2,
+            Self::U8 => 1,
+            Self::Png => 3,
+        }
+    }
+}

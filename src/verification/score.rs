@@ -1,0 +1,86 @@
+//! Embeddings to scores; pure.
+
+use super::result::Score;
+use crate::serving::clip::TextEmbedding;
+
+/// How sharply the null prompts compete for the contrast: that of the published checkpoints.
+const NULL_SCALE: f32 = 100.0;
+
+/// Scores of `prompts` against one picture's unit embedding `[E]`. `scale` is the model's factor
+/// between cosine and logit; `nulls` must not be empty.
+pub(super) fn scores(
+    prompts: &[String],
+    texts: &[TextEmbedding],
+    nulls: &[TextEmbedding],
+    image: &[f32],
+    scale: f32,
+) -> Vec<Score> {
+    let cosines: Vec<f32> = texts.iter().map(|text| dot(&text.vector, image)).collect();
+    let logits: Vec<f32> = cosines.iter().map(|cosine| cosine * scale).collect();
+    let shares = softmax(&logits);
+    let null_cosines: Vec<f32> = nulls.iter().map(|null| dot(&null.vector, image)).collect();
+    let baseline = weighted(&null_cosines);
+    let rows = prompts.iter().zip(texts).zip(&cosines).zip(&shares);
+    rows.map(|(((prompt, text), &cosine), &softmax)| Score {
+        prompt: prompt.clone(),
+        cosine,
+        logit: cosine * scale,
+        softmax,
+        contrast: cosine - baseline,
+        tokens: text.tokens,
+        truncated: text.truncated,
+    })
+    .collect()
+}
+
+/// `Σ softmax(100 c) c`: what saying nothing in particular would score.
+fn weighted(cosines: &[f32]) -> f32 {
+    let logits: Vec<f32> = cosines.iter().map(|cosine| cosine * NULL_SCALE).collect();
+    softmax(&logits).iter().zip(cosines).map(|(weight, cosine)| weight * cosine).sum()
+}
+
+fn softmax(logits: &[f32]) -> Vec<f32> {
+    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exps: Vec<f32> = logits.iter().map(|logit| (logit - max).exp()).collect();
+    let sum: f32 = exps.iter().sum();
+    exps.iter().map(|exp| exp / sum).collect()
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(vector: &[f32]) -> TextEmbedding {
+        TextEmbedding { vector: vector.into(), tokens: 3, truncated: false }
+    }
+
+    #[test]
+    fn scores_hold_cosine_logit_softmax_and_contrast() {
+        let prompts = ["a".to_owned(), "b".to_owned()];
+        let texts = [text(&[1.0, 0.0]), text(&[0.0, 1.0])];
+        let scores = scores(&prompts, &texts, &[text(&[0.0, 1.0])], &[0.6, 0.8], 10.0);
+        let expected = [(0.6, 6.0, 0.119_203, -0.2), (0.8, 8.0, 0.880_797, 0.0)];
+        for (score, (cosine, logit, softmax, contrast)) in scores.iter().zip(expected) {
+            assert!((score.cosine - cosine).abs() < 1e-6, "{score:?}");
+            assert!((score.logit - logit).abs() < 1e-5, "{score:?}");
+            assert!((score.softmax - softmax).abs() < 1e-5, "{score:?}");
+            assert!((score.contrast - contrast).abs() < 1e-6, "{score:?}");
+        }
+    }
+
+    #[test]
+    fn nulls_weigh_by_how_well_they_fit() {
+        // The far null has weight e^-100: the near one alone is the baseline.
+        assert!((weighted(&[0.9, -0.1]) - 0.9).abs() < 1e-6);
+        assert!((weighted(&[0.5, 0.5]) - 0.5).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_softmax_of_huge_logits_is_finite() {
+        assert_eq!(softmax(&[1e30, 0.0]), vec![1.0, 0.0]);
+    }
+}

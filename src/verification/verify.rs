@@ -1,0 +1,426 @@
+//! The way of one frame, read top to bottom.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::encode;
+use super::request::{Detected, Detection, Frame, Heatmaps, Regions, Similarity, VerifyRequest};
+use super::result::{
+    DetectionResult, Heatmap, HeatmapsResult, Region, RegionsResult, SimilarityResult, Timing,
+    VerifyResult,
+};
+use super::score::scores;
+use crate::serving::clip::{
+    ClipService, DEFAULT_NULLS, ImageEmbedding, MapJob, StageTiming, TextEmbedding,
+};
+use crate::serving::yolo::DetectorService;
+use crate::serving::{Catalog, Deadline, ServingError, blocking};
+use crate::telemetry::metrics;
+use crate::vision::boxes::{NmsOptions, Rect};
+use crate::vision::image::{Limits, Rgb8, decode as decode_bytes, from_raw};
+use crate::vision::resize::crop;
+
+/// Answers everything that `request` asks of a frame.
+///
+/// # Errors
+/// [`ServingError::Invalid`] for a picture or a field that must be changed, and whatever the models
+/// answer; nothing is answered in part.
+pub async fn verify(
+    catalog: &Catalog,
+    frame: Frame,
+    request: &VerifyRequest,
+    limits: &Limits,
+    deadline: Deadline,
+) -> Result<VerifyResult, ServingError> {
+    let arrived = Instant::now();
+    let image = decode(catalog, frame, limits, deadline).await?;
+    let decode = arrived.elapsed();
+    let mut result = verify_image(catalog, image, request, deadline).await?;
+    result.timing.decode = decode;
+    result.timing.total = arrived.elapsed();
+    Ok(result)
+}
+
+/// The pixels of a frame; an error is about the field `image`.
+pub async fn decode(
+    catalog: &Catalog,
+    frame: Frame,
+    limits: &Limits,
+    deadline: Deadline,
+) -> Result<Arc<Rgb8>, ServingError> {
+    let permit = catalog.cpu_permit(deadline).await?;
+    let limits = *limits;
+    let started = Instant::now();
+    let image = blocking(move || {
+        let _held = permit;
+        match frame {
+            Frame::Encoded(bytes) => decode_bytes(&bytes, &limits),
+            Frame::Raw { format, width, height, stride, data } => {
+                from_raw(format, (width, height), stride, &data, &limits)
+            }
+        }
+    })
+    .await?;
+    metrics::record_stage(metrics::Stage::Decode, started.elapsed());
+    image.map(Arc::new).map_err(|error| ServingError::invalid("image", error.to_string()))
+}
+
+/// The same as [`verify`] for a frame that is decoded already.
+pub async fn verify_image(
+    catalog: &Catalog,
+    image: Arc<Rgb8>,
+    request: &VerifyRequest,
+    deadline: Deadline,
+) -> Result<VerifyResult, ServingError> {
+    let started = Instant::now();
+    let (looked, found) = tokio::try_join!(
+        look_for_all(catalog, &image, request, deadline),
+        find_boxes(catalog, &image, request, deadline),
+    )?;
+    let mut timing = Timing { total: started.elapsed(), ..Timing::default() };
+    looked.stages.iter().chain(&found.stages).for_each(|stage| timing.add(stage));
+    timing.postprocess = looked.postprocess + found.postprocess;
+    timing.total = started.elapsed();
+    Ok(VerifyResult {
+        size: (image.width(), image.height()),
+        similarity: looked.similarity,
+        heatmaps: looked.heatmaps,
+        detection: found.detection,
+        regions: found.regions,
+        timing,
+    })
+}
+
+impl Timing {
+    /// Counts in one job's time on its way.
+    pub fn add(&mut self, stage: &StageTiming) {
+        self.preprocess += stage.preprocess;
+        self.queue = self.queue.max(stage.queue);
+        self.inference += stage.inference;
+        self.explain += stage.explain;
+        self.batch = self.batch.max(stage.batch);
+    }
+}
+
+/// What CLIP says of the whole frame.
+#[derive(Default)]
+struct Looked {
+    similarity: Option<SimilarityResult>,
+    heatmaps: Option<HeatmapsResult>,
+    stages: Vec<StageTiming>,
+    postprocess: Duration,
+}
+
+/// Scores and heatmaps share one forward pass where they share a model.
+async fn look_for_all(
+    catalog: &Catalog,
+    image: &Arc<Rgb8>,
+    request: &VerifyRequest,
+    deadline: Deadline,
+) -> Result<Looked, ServingError> {
+    let similarity = request.similarity.as_ref();
+    let maps = request.heatmaps.as_ref().map(|maps| maps.completed(similarity)).transpose()?;
+    let same_model = match (similarity, &maps) {
+        (Some(similarity), Some(maps)) => similarity.model == maps.model,
+        _ => true,
+    };
+    let view = View { catalog, image, deadline };
+    if same_model {
+        return view.look(similarity, maps.as_ref()).await;
+    }
+    let (mut scored, mapped) =
+        tokio::try_join!(view.look(similarity, None), view.look(None, maps.as_ref()))?;
+    scored.heatmaps = mapped.heatmaps;
+    scored.stages.extend(mapped.stages);
+    scored.postprocess += mapped.postprocess;
+    Ok(scored)
+}
+
+impl Heatmaps {
+    /// With the model and the prompts of the similarity part where this one names none.
+    fn completed(&self, similarity: Option<&Similarity>) -> Result<Self, ServingError> {
+        let mut maps = self.clone();
+        if let Some(similarity) = similarity {
+            maps.model = maps.model.or_else(|| similarity.model.clone());
+            maps.nulls = maps.nulls.or_else(|| similarity.nulls.clone());
+            if maps.prompts.is_empty() {
+                maps.prompts.clone_from(&similarity.prompts);
+            }
+        }
+        if maps.prompts.is_empty() {
+            let reason = "needs at least 1 prompt, here or in similarity.prompts";
+            return Err(ServingError::invalid("heatmaps.prompts", reason));
+        }
+        Ok(maps)
+    }
+}
+
+/// One frame before one catalog.
+struct View<'a> {
+    catalog: &'a Catalog,
+    image: &'a Arc<Rgb8>,
+    deadline: Deadline,
+}
+
+impl View<'_> {
+    /// One forward pass for both parts; both name the same model.
+    async fn look(
+        &self,
+        similarity: Option<&Similarity>,
+        maps: Option<&Heatmaps>,
+    ) -> Result<Looked, ServingError> {
+        let model = match (similarity, maps) {
+            (None, None) => return Ok(Looked::default()),
+            (Some(similarity), _) => similarity.model.as_deref(),
+            (None, Some(maps)) => maps.model.as_deref(),
+        };
+        let clip = self.catalog.clip(model)?;
+        let scored = async {
+            let Some(part) = similarity else { return Ok(None) };
+            Texts::embed(clip, &part.prompts, part.nulls.as_deref(), self.deadline).await.map(Some)
+        };
+        let mapped = async {
+            let Some(part) = maps else { return Ok(None) };
+            Texts::embed(clip, &part.prompts, part.nulls.as_deref(), self.deadline).await.map(Some)
+        };
+        let (scored, mapped) = tokio::try_join!(scored, mapped)?;
+        let job = maps.zip(mapped.as_ref()).map(|(part, texts)| texts.job(part));
+        let seen = clip.embed_image(Arc::clone(self.image), job, self.deadline).await?;
+        let started = Instant::now();
+        let stages = vec![seen.timing];
+        let similarity = similarity.zip(scored).map(|(part, texts)| SimilarityResult {
+            model: clip.identity().clone(),
+            scores: texts.scores(&part.prompts, &seen.vector, clip),
+            nulls: texts.null_prompts,
+        });
+        let heatmaps = match maps.zip(mapped) {
+            None => None,
+            Some((part, texts)) => Some(self.draw(clip, part, texts, seen).await?),
+        };
+        Ok(Looked { similarity, heatmaps, stages, postprocess: started.elapsed() })
+    }
+
+    /// Raw maps to what is sent.
+    async fn draw(
+        &self,
+        clip: &ClipService,
+        part: &Heatmaps,
+        texts: Texts,
+        seen: ImageEmbedding,
+    ) -> Result<HeatmapsResult, ServingError> {
+        let names = part.prompts.iter().flat_map(|prompt| part.methods.iter().map(move |_| prompt));
+        let heads: Vec<(String, String)> = names
+            .zip(&seen.maps)
+            .map(|(prompt, map)| (prompt.clone(), clip.layer_name(map.method)))
+            .collect();
+        let permit = self.catalog.cpu_permit(self.deadline).await?;
+        let (image, fit, area) = (Arc::clone(self.image), seen.fit, seen.area);
+        let (resolution, encoding) = (part.resolution, part.encoding);
+        let heatmaps = blocking(move || {
+            let _held = permit;
+            let maps = heads.into_iter().zip(seen.maps);
+            maps.map(|((prompt, layer), map)| Heatmap {
+                payload: encode::payload(&map, &image, area, resolution, encoding),
+                prompt,
+                method: map.method,
+                layer,
+                fit,
+                area,
+                stats: map.stats,
+                quality: map.quality,
+                contrast: map.margin,
+                signal_to_noise: map.signal_to_noise,
+                specificity: map.specificity,
+                accounting: map.accounting,
+            })
+            .collect()
+        })
+        .await?;
+        Ok(HeatmapsResult { model: clip.identity().clone(), heatmaps, nulls: texts.null_prompts })
+    }
+}
+
+/// Prompts and nulls in the embedding space.
+struct Texts {
+    prompts: Vec<TextEmbedding>,
+    nulls: Vec<TextEmbedding>,
+    null_prompts: Vec<String>,
+}
+
+impl Texts {
+    async fn embed(
+        clip: &ClipService,
+        prompts: &[String],
+        nulls: Option<&[String]>,
+        deadline: Deadline,
+    ) -> Result<Self, ServingError> {
+        let null_prompts =
+            nulls.map_or_else(|| DEFAULT_NULLS.map(str::to_owned).to_vec(), <[String]>::to_vec);
+        let (prompts, nulls) = tokio::try_join!(
+            clip.embed_texts(prompts, deadline),
+            clip.embed_texts(&null_prompts, deadline)
+        )?;
+        Ok(Self { prompts, nulls, null_prompts })
+    }
+
+    fn job(&self, part: &Heatmaps) -> MapJob {
+        let vectors =
+            |texts: &[TextEmbedding]| texts.iter().map(|text| Arc::clone(&text.vector)).collect();
+        MapJob {
+            prompts: vectors(&self.prompts),
+            nulls: vectors(&self.nulls),
+            methods: part.methods.clone(),
+        }
+    }
+
+    fn scores(&self, prompts: &[String], image: &[f32], clip: &ClipService) -> Vec<super::Score> {
+        scores(prompts, &self.prompts, &self.nulls, image, clip.scale())
+    }
+}
+
+/// What the detector says, and CLIP of its boxes.
+#[derive(Default)]
+struct FoundParts {
+    detection: Option<DetectionResult>,
+    regions: Option<RegionsResult>,
+    stages: Vec<StageTiming>,
+    postprocess: Duration,
+}
+
+async fn find_boxes(
+    catalog: &Catalog,
+    image: &Arc<Rgb8>,
+    request: &VerifyRequest,
+    deadline: Deadline,
+) -> Result<FoundParts, ServingError> {
+    if request.detection.is_none() && request.regions.is_none() {
+        return Ok(FoundParts::default());
+    }
+    let asked = request.detection.clone().unwrap_or_default();
+    let detector = catalog.detector(asked.model.as_deref())?;
+    let options = suppression(detector, &asked)?;
+    let found = detector.detect(Arc::clone(image), options, deadline).await?;
+    let label = |class: usize| detector.classes().get(class).cloned().unwrap_or_default();
+    let detections: Vec<Detected> = found
+        .boxes
+        .iter()
+        .map(|found| Detected {
+            rect: found.rect,
+            class: found.class,
+            label: label(found.class),
+            confidence: found.confidence,
+        })
+        .collect();
+    let mut parts = FoundParts {
+        stages: vec![found.timing],
+        postprocess: found.postprocess,
+        ..FoundParts::default()
+    };
+    if let Some(asked) = &request.regions {
+        known_classes("regions.classes", detector, &asked.classes)?;
+        let view = View { catalog, image, deadline };
+        let similarity = request.similarity.as_ref();
+        let (regions, stages) = view.regions(asked, similarity, detector, &detections).await?;
+        parts.regions = Some(regions);
+        parts.stages.extend(stages);
+    }
+    parts.detection = request
+        .detection
+        .is_some()
+        .then(|| DetectionResult { model: detector.identity().clone(), detections });
+    Ok(parts)
+}
+
+impl View<'_> {
+    /// Every box cut out, embedded together and scored against every prompt.
+    async fn regions(
+        &self,
+        asked: &Regions,
+        similarity: Option<&Similarity>,
+        detector: &DetectorService,
+        detections: &[Detected],
+    ) -> Result<(RegionsResult, Vec<StageTiming>), ServingError> {
+        let prompts = match similarity {
+            Some(similarity) if asked.prompts.is_empty() => &similarity.prompts,
+            _ => &asked.prompts,
+        };
+        if prompts.is_empty() {
+            let reason = "needs at least 1 prompt, here or in similarity.prompts";
+            return Err(ServingError::invalid("regions.prompts", reason));
+        }
+        let model = asked.model.as_deref().or(similarity.and_then(|part| part.model.as_deref()));
+        let clip = self.catalog.clip(model)?;
+        let nulls = similarity.and_then(|part| part.nulls.as_deref());
+        let texts = Texts::embed(clip, prompts, nulls, self.deadline).await?;
+        let (width, height) = (self.image.width() as f32, self.image.height() as f32);
+        let chosen: Vec<(Detected, Rect)> = detections
+            .iter()
+            .filter(|found| asked.classes.is_empty() || asked.classes.contains(&found.label))
+            .take(asked.max_regions)
+            .map(|found| {
+                let rect = found.rect.expanded(asked.margin_ratio).clipped(width, height);
+                (found.clone(), rect)
+            })
+            .collect();
+        let crops: Vec<Rect> = chosen.iter().map(|(_, rect)| *rect).collect();
+        let waiting = crops.into_iter().map(|rect| self.embed_crop(clip, rect));
+        let seen: Vec<ImageEmbedding> =
+            stream::iter(waiting).buffered(clip.max_batch()).try_collect().await?;
+        let stages = seen.iter().map(|seen| seen.timing).collect();
+        let regions = chosen.into_iter().zip(&seen).map(|((detected, crop), seen)| Region {
+            detected,
+            crop,
+            scores: texts.scores(prompts, &seen.vector, clip),
+        });
+        let result = RegionsResult {
+            model: clip.identity().clone(),
+            detector: detector.identity().clone(),
+            regions: regions.collect(),
+        };
+        Ok((result, stages))
+    }
+
+    async fn embed_crop(
+        &self,
+        clip: &ClipService,
+        rect: Rect,
+    ) -> Result<ImageEmbedding, ServingError> {
+        let (image, permit) =
+            (Arc::clone(self.image), self.catalog.cpu_permit(self.deadline).await?);
+        let cut = blocking(move || {
+            let _held = permit;
+            crop(&image, rect)
+        })
+        .await?;
+        clip.embed_image(Arc::new(cut), None, self.deadline).await
+    }
+}
+
+/// The detector's terms: class names to indices.
+fn suppression(detector: &DetectorService, asked: &Detection) -> Result<NmsOptions, ServingError> {
+    Ok(NmsOptions {
+        min_confidence: asked.min_confidence,
+        iou_threshold: asked.iou_threshold,
+        max_detections: asked.max_detections,
+        classes: known_classes("detection.classes", detector, &asked.classes)?,
+        ..NmsOptions::default()
+    })
+}
+
+/// Indices of class names; an unknown one is an error that lists the known.
+fn known_classes(
+    field: &str,
+    detector: &DetectorService,
+    names: &[String],
+) -> Result<Vec<usize>, ServingError> {
+    let index = |(i, name): (usize, &String)| {
+        detector.classes().iter().position(|class| class == name).ok_or_else(|| {
+            let known = detector.classes().join(", ");
+            let reason = format!("'{name}' is no class of this detector; it knows {known}");
+            ServingError::invalid(format!("{field}[{i}]"), reason)
+        })
+    };
+    names.iter().enumerate().map(index).collect()
+}
