@@ -400,7 +400,7 @@ mod tests {
         check(&[b"\x80\x02".as_slice(), &[b']'; 4000]].concat(), "stack is deeper than the limit");
         check(&[b"\x80\x02".as_slice(), &[b'('; 4000]].concat(), "more marks than the limit");
         // ((((…)))) one million deep, built and dropped.
-        let program = [b"\x80\x02)".as_slice(), &[0x85; 1_000_000], b"."].concat();
+        let program = [b"\x80\x02)".as_slice(), &vec![0x85; 1_000_000], b"."].concat();
         run(&program, &Limits::default()).unwrap();
     }
 
