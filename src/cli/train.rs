@@ -23,7 +23,7 @@ pub(super) enum Subject {
 /// One of the demo models.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(super) enum DemoModel {
-    /// The detector of face parts: about 15 minutes on one free core.
+    /// The detector of face parts: about 20 minutes on two cores.
     Yolo,
     /// The CLIP of the demo world.
     Clip,
