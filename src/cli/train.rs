@@ -1,4 +1,4 @@
-//! `veriframe train`: trains the demo models, with a progress bar; Ctrl-C stops with a checkpoint.
+//! `veriframe train`: trains a demo model, with a progress bar; Ctrl-C stops with a checkpoint.
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -7,41 +7,42 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
+
 use tch::Device;
 
-use crate::training::clip::train_clip;
-use crate::training::detector::{self, train_detector};
 use crate::training::run::{Observer, Outcome, Progress, TrainOptions};
+use crate::training::{clip, detector};
 
-/// What can be trained.
+/// What to train.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum Subject {
-    /// The models of the demo world.
+enum World {
+    /// The models of the demo world, which are in the repository.
     Demo,
 }
 
-/// One of the demo models.
+/// One demo model.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub(super) enum DemoModel {
-    /// The detector of face parts: about 20 minutes on two cores.
-    Yolo,
-    /// The CLIP of the demo world.
+enum DemoModel {
+    /// The CLIP.
     Clip,
+    /// The detector of face parts.
+    Yolo,
 }
 
-/// Trains the demo models on the demo world.
+/// Trains the demo models on the demo world. Takes one to two hours for each on two cores.
 #[derive(Args, Debug)]
 pub(super) struct TrainArgs {
     /// What to train.
     #[arg(value_enum)]
-    subject: Subject,
-    /// This model alone.
+    world: World,
+    /// Train this model only.
     #[arg(long, value_enum)]
     only: Option<DemoModel>,
-    /// Folder for checkpoints and the finished model.
+    /// Folder for checkpoints and the finished models.
     #[arg(long, default_value = "out/train")]
     out: PathBuf,
-    /// Steps of each whole run; 1500 for the detector and 3000 for the CLIP where not given.
+    /// Steps of each run; the learning rate reaches its floor at the last. Default: as the
+    /// published demo models were trained.
     #[arg(long)]
     steps: Option<u64>,
     /// Seed of weights and batches.
@@ -55,49 +56,41 @@ pub(super) struct TrainArgs {
     restart: bool,
 }
 
-/// Steps of the CLIP's run.
-const CLIP_STEPS: u64 = 3000;
-
 /// Runs the command.
 pub(super) fn run(args: &TrainArgs) -> anyhow::Result<()> {
-    let stop = watch_interrupt()?;
-    let options = |default_steps| TrainOptions {
-        out: args.out.clone(),
-        steps: args.steps.unwrap_or(default_steps),
-        seed: args.seed,
-        threads: args.threads,
-        resume: !args.restart,
-    };
-    let Subject::Demo = args.subject;
-    if args.only != Some(DemoModel::Clip) {
-        let options = options(detector::STEPS);
-        let mut terminal = Terminal::new(options.steps, &stop)?;
-        let outcome = train_detector(&options, Device::Cpu, &mut terminal)?;
-        terminal.end(&options, outcome);
-        if outcome != Outcome::Finished {
-            return Ok(());
+    let World::Demo = args.world;
+    for model in [DemoModel::Clip, DemoModel::Yolo] {
+        if args.only.is_none_or(|only| only == model) && !train(args, model)? {
+            break;
         }
-    }
-    if args.only != Some(DemoModel::Yolo) {
-        let options = options(CLIP_STEPS);
-        let mut terminal = Terminal::new(options.steps, &stop)?;
-        let outcome = train_clip(&options, &mut terminal)?;
-        terminal.end(&options, outcome);
     }
     Ok(())
 }
 
-/// A flag that Ctrl-C sets.
-fn watch_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let asked = stop.clone();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    std::thread::spawn(move || {
-        if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
-            asked.store(true, Ordering::Relaxed);
-        }
-    });
-    Ok(stop)
+/// Trains one model; whether it was finished.
+fn train(args: &TrainArgs, model: DemoModel) -> anyhow::Result<bool> {
+    let steps = match model {
+        DemoModel::Clip => clip::STEPS,
+        DemoModel::Yolo => detector::STEPS,
+    };
+    let options = TrainOptions {
+        out: args.out.clone(),
+        steps: args.steps.unwrap_or(steps),
+        seed: args.seed,
+        threads: args.threads,
+        resume: !args.restart,
+    };
+    let mut terminal = Terminal::new(options.steps)?;
+    let outcome = match model {
+        DemoModel::Clip => clip::train_clip(&options, &mut terminal)?,
+        DemoModel::Yolo => detector::train_detector(&options, Device::Cpu, &mut terminal)?,
+    };
+    terminal.bar.finish_and_clear();
+    match outcome {
+        Outcome::Finished => terminal.note(&format!("finished: {}", options.out.display())),
+        Outcome::Stopped(step) => terminal.note(&format!("stopped after step {step}; run again")),
+    }
+    Ok(outcome == Outcome::Finished)
 }
 
 /// A progress bar on a terminal, a line now and then elsewhere.
@@ -110,18 +103,18 @@ struct Terminal {
 const LINE_EVERY: u64 = 20;
 
 impl Terminal {
-    fn new(steps: u64, stop: &Arc<AtomicBool>) -> anyhow::Result<Self> {
+    fn new(steps: u64) -> anyhow::Result<Self> {
         let bar = ProgressBar::new(steps);
         bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} {eta} left\n{msg}")?);
-        Ok(Self { bar, stop: Arc::clone(stop) })
-    }
-
-    fn end(&mut self, options: &TrainOptions, outcome: Outcome) {
-        self.bar.finish_and_clear();
-        match outcome {
-            Outcome::Finished => self.note(&format!("finished: {}", options.out.display())),
-            Outcome::Stopped(step) => self.note(&format!("stopped after step {step}; run again")),
-        }
+        let stop = Arc::new(AtomicBool::new(false));
+        let asked = stop.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        std::thread::spawn(move || {
+            if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
+                asked.store(true, Ordering::Relaxed);
+            }
+        });
+        Ok(Self { bar, stop })
     }
 }
 

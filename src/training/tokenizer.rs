@@ -65,8 +65,8 @@ pub fn encode(tokenizer: &Tokenizer, texts: &[String]) -> Result<Vec<Vec<i64>>, 
         .collect()
 }
 
-fn error(source: impl ToString) -> TrainingError {
-    TrainingError::Tokenizer(source.to_string())
+fn error(source: impl Into<tokenizers::Error>) -> TrainingError {
+    TrainingError::Tokenizer(source.into().to_string())
 }
 
 fn parse(description: &Value) -> Result<Tokenizer, TrainingError> {

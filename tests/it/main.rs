@@ -4,7 +4,14 @@
 mod clip;
 mod decode;
 mod engine;
+mod errors;
 mod explain;
+mod health;
+mod inspect;
 mod layering;
+mod served;
+mod stream;
+mod support;
+mod verify;
 mod weights;
 mod yolo;

@@ -157,11 +157,11 @@ impl Machine<'_> {
 
     fn build(&mut self) -> Result<(), String> {
         let (state, target) = (self.pop()?, self.top()?);
-        let Value::Object(object) = &mut self.values[target.0 as usize] else {
-            return Err("a state is set on what is no object".to_owned());
-        };
-        object.state = Some(state);
-        Ok(())
+        if let Value::Object(object) = &mut self.values[target.0 as usize] {
+            object.state = Some(state);
+            return Ok(());
+        }
+        Err("a state is set on what is no object".to_owned())
     }
 
     fn append(&mut self, op: u8) -> Result<(), String> {

@@ -1,0 +1,127 @@
+//! What an operator asks a server: is it there, is it ready, what does it offer, how does it fare.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tonic::Code;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+use veriframe::proto::v1;
+use veriframe::server::{Config, LIVE, READY};
+use veriframe::telemetry::Exporter;
+
+use crate::support::{TestServer, good};
+
+fn named(service: &str) -> HealthCheckRequest {
+    HealthCheckRequest { service: service.to_owned() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_goes_from_not_serving_to_serving_once_models_have_answered() {
+    let server = TestServer::start().await;
+    let mut client = HealthClient::new(server.channel().await);
+    for name in ["", READY, "veriframe.v1.VerificationService"] {
+        let mut told = client.watch(named(name)).await.unwrap().into_inner();
+        let mut last = told.next().await.unwrap().unwrap().status();
+        while last != ServingStatus::Serving {
+            assert_eq!(last, ServingStatus::NotServing, "'{name}'");
+            last = told.next().await.unwrap().unwrap().status();
+        }
+        let now = client.check(named(name)).await.unwrap().into_inner().status();
+        assert_eq!(now, ServingStatus::Serving);
+    }
+    let live = client.check(named(LIVE)).await.unwrap().into_inner().status();
+    assert_eq!(live, ServingStatus::Serving);
+    assert_eq!(client.check(named("other")).await.unwrap_err().code(), Code::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reflection_lists_every_service_and_knows_the_errors_in_streams() {
+    let server = TestServer::start().await;
+    let mut client = ServerReflectionClient::new(server.channel().await);
+    let mut ask = async |message: MessageRequest| {
+        let request =
+            ServerReflectionRequest { message_request: Some(message), ..Default::default() };
+        let answers = client.server_reflection_info(stream::iter([request])).await.unwrap();
+        let answer = answers.into_inner().next().await.unwrap().unwrap();
+        answer.message_response.unwrap()
+    };
+    let MessageResponse::ListServicesResponse(list) =
+        ask(MessageRequest::ListServices(String::new())).await
+    else {
+        panic!("a list was asked for");
+    };
+    let names: Vec<&str> = list.service.iter().map(|service| service.name.as_str()).collect();
+    for name in [
+        "veriframe.v1.VerificationService",
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+    ] {
+        assert!(names.contains(&name), "{name} is not in {names:?}");
+    }
+    for symbol in ["veriframe.v1.StreamConfig", "google.rpc.Status"] {
+        let answer = ask(MessageRequest::FileContainingSymbol(symbol.to_owned())).await;
+        assert!(
+            matches!(answer, MessageResponse::FileDescriptorResponse(_)),
+            "{symbol}: {answer:?}"
+        );
+    }
+}
+
+/// The page at `/metrics`.
+async fn page(address: SocketAddr) -> String {
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    let request = b"GET /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
+    connection.write_all(request).await.unwrap();
+    let mut page = String::new();
+    connection.read_to_string(&mut page).await.unwrap();
+    page
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_count_calls_and_have_an_edge_at_the_target() {
+    let exporter = Exporter::install(Some(([127, 0, 0, 1], 0).into())).await.unwrap();
+    let server = TestServer::start().await;
+    let mut client = server.client().await;
+    client.verify(good()).await.unwrap();
+    client.verify(v1::VerifyRequest::default()).await.unwrap_err();
+    // The server counts a call when its last byte is on its way: stop, so that it has.
+    server.stop().await.unwrap();
+    let page = page(exporter.address().unwrap()).await;
+    for part in [
+        "veriframe_frame_seconds_bucket{le=\"1.2\"}",
+        "veriframe_request_seconds_bucket{method=\"Verify\",le=\"1.2\"}",
+        "veriframe_requests_total{method=\"Verify\",code=\"OK\"}",
+        "veriframe_requests_total{method=\"Verify\",code=\"INVALID_ARGUMENT\"}",
+        "veriframe_frames_total{outcome=\"ok\"}",
+        "veriframe_frames_total{outcome=\"invalid\"}",
+        "veriframe_stage_seconds_bucket{stage=\"decode\",le=\"1.2\"}",
+        "veriframe_batch_size_bucket{model=\"clip\"",
+        "veriframe_slo_good_total",
+    ] {
+        assert!(page.contains(part), "{part} is not in\n{page}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_ends_the_server_and_open_streams_do_not_hold_it_forever() {
+    let config = Config { drain_limit: Duration::from_millis(50), ..Config::default() };
+    let server = TestServer::with(config).await;
+    let address = server.address;
+    let mut client = server.client().await;
+    client.verify(good()).await.unwrap();
+    let mut health = HealthClient::new(server.channel().await);
+    let mut told = health.watch(named(READY)).await.unwrap().into_inner();
+    while told.next().await.unwrap().unwrap().status() != ServingStatus::Serving {}
+    server.stop().await.unwrap();
+    assert_eq!(told.next().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+    assert!(TcpStream::connect(address).await.is_err());
+}
