@@ -136,7 +136,7 @@ pub(super) fn read_header(path: &Path) -> Result<(File, Header), WeightsError> {
     Ok((file, Header { bytes, metadata }))
 }
 
-/// [`Weights::checksum`] of these files, without reading them as tensors.
+/// [`super::weights::Weights::checksum`] of these files, without reading them as tensors.
 pub(super) fn files_checksum(files: &BTreeSet<PathBuf>) -> Result<String, WeightsError> {
     if let (1, Some(single)) = (files.len(), files.first()) {
         return file_checksum(single);
