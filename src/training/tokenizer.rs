@@ -130,8 +130,10 @@ mod tests {
 
     fn corpus() -> Vec<String> {
         ["a face with uneven teeth", "A photo of a face", "치아가 고르지 않은 얼굴", "even teeth"]
-            .map(str::to_owned)
             .repeat(3)
+            .into_iter()
+            .map(str::to_owned)
+            .collect()
     }
 
     #[test]
