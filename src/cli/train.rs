@@ -8,28 +8,43 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::training::clip::train_clip;
-use crate::training::run::{Observer, Outcome, Progress, TrainOptions};
+use tch::Device;
 
-/// Which demo model.
+use crate::training::run::{Observer, Outcome, Progress, TrainOptions};
+use crate::training::{clip, detector};
+
+/// What to train.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum DemoModel {
-    /// The CLIP of the demo world.
-    Clip,
+enum World {
+    /// The models of the demo world, which are in the repository.
+    Demo,
 }
 
-/// Trains the demo models on the demo world.
+/// One demo model.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum DemoModel {
+    /// The CLIP.
+    Clip,
+    /// The detector of face parts.
+    Yolo,
+}
+
+/// Trains the demo models on the demo world. Takes one to two hours for each on two cores.
 #[derive(Args, Debug)]
 pub(super) struct TrainArgs {
-    /// The model to train.
+    /// What to train.
     #[arg(value_enum)]
-    model: DemoModel,
-    /// Folder for checkpoints and the finished model.
+    world: World,
+    /// Train this model only.
+    #[arg(long, value_enum)]
+    only: Option<DemoModel>,
+    /// Folder for checkpoints and the finished models.
     #[arg(long, default_value = "out/train")]
     out: PathBuf,
-    /// Steps of the whole run.
-    #[arg(long, default_value_t = 3000)]
-    steps: u64,
+    /// Steps of each run; the learning rate reaches its floor at the last. Default: as the
+    /// published demo models were trained.
+    #[arg(long)]
+    steps: Option<u64>,
     /// Seed of weights and batches.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -43,23 +58,39 @@ pub(super) struct TrainArgs {
 
 /// Runs the command.
 pub(super) fn run(args: &TrainArgs) -> anyhow::Result<()> {
+    let World::Demo = args.world;
+    for model in [DemoModel::Clip, DemoModel::Yolo] {
+        if args.only.is_none_or(|only| only == model) && !train(args, model)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Trains one model; whether it was finished.
+fn train(args: &TrainArgs, model: DemoModel) -> anyhow::Result<bool> {
+    let steps = match model {
+        DemoModel::Clip => clip::STEPS,
+        DemoModel::Yolo => detector::STEPS,
+    };
     let options = TrainOptions {
         out: args.out.clone(),
-        steps: args.steps,
+        steps: args.steps.unwrap_or(steps),
         seed: args.seed,
         threads: args.threads,
         resume: !args.restart,
     };
     let mut terminal = Terminal::new(options.steps)?;
-    let outcome = match args.model {
-        DemoModel::Clip => train_clip(&options, &mut terminal)?,
+    let outcome = match model {
+        DemoModel::Clip => clip::train_clip(&options, &mut terminal)?,
+        DemoModel::Yolo => detector::train_detector(&options, Device::Cpu, &mut terminal)?,
     };
     terminal.bar.finish_and_clear();
     match outcome {
         Outcome::Finished => terminal.note(&format!("finished: {}", options.out.display())),
         Outcome::Stopped(step) => terminal.note(&format!("stopped after step {step}; run again")),
     }
-    Ok(())
+    Ok(outcome == Outcome::Finished)
 }
 
 /// A progress bar on a terminal, a line now and then elsewhere.

@@ -4,6 +4,7 @@
 
 pub mod clip;
 pub mod inspect;
+mod safetensors_file;
 pub mod pickle;
 pub mod weights;
 pub mod yolo;

@@ -4,18 +4,16 @@
 //! which keys nobody took. So a missing, surplus or misshapen weight is an error that names it.
 //! The same nets train: [`Weights::initialise`] makes each tensor as it is asked for.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use safetensors::Dtype;
-use safetensors::tensor::Metadata;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 use thiserror::Error;
+
+use super::safetensors_file::{Contents, OwnedView, hexadecimal, read_safetensors, weight_files};
 
 /// Why a checkpoint cannot be used.
 #[derive(Debug, Error)]
@@ -72,6 +70,7 @@ pub enum WeightsError {
 
 impl WeightsError {
     /// A [`WeightsError::Format`] about `path`.
+    #[expect(clippy::needless_pass_by_value, reason = "errors are given as `map_err` has them")]
     pub fn format(path: &Path, reason: impl ToString) -> Self {
         Self::Format { file: path.display().to_string(), reason: reason.to_string() }
     }
@@ -118,12 +117,12 @@ impl Weights {
     /// Reads `model.safetensors`, or the shards named in `model.safetensors.index.json`, of a
     /// Hugging Face model folder.
     pub fn open_folder(folder: &Path) -> Result<Self, WeightsError> {
-        let single = folder.join("model.safetensors");
-        if single.is_file() {
-            return Self::open_safetensors(&single);
+        let files = weight_files(folder)?;
+        if let (1, Some(single)) = (files.len(), files.first()) {
+            return Self::open_safetensors(single);
         }
         let (mut tensors, mut checksums) = (BTreeMap::new(), Sha256::new());
-        for shard in shards(folder)? {
+        for shard in files {
             let contents = read_safetensors(&shard)?;
             if let Some(key) = contents.tensors.keys().find(|key| tensors.contains_key(*key)) {
                 let reason = format!("weight '{key}' is in another shard too");
@@ -239,11 +238,11 @@ impl Weights {
     /// Writes every floating-point tensor in `kind` (f32, f16 or bf16) to a `.safetensors` file.
     pub fn save_safetensors(&self, path: &Path, kind: Kind) -> Result<(), WeightsError> {
         let error = |e: &dyn ToString| WeightsError::format(path, e.to_string());
-        let dtype = match kind {
-            Kind::Half => Dtype::F16,
-            Kind::BFloat16 => Dtype::BF16,
-            _ => Dtype::F32,
-        };
+        let floats =
+            [(Kind::Half, Dtype::F16), (Kind::BFloat16, Dtype::BF16), (Kind::Float, Dtype::F32)];
+        let (_, dtype) = floats.into_iter().find(|(known, _)| *known == kind).ok_or_else(|| {
+            error(&format!("cannot be written as {kind:?}, only as f32, f16 or bf16"))
+        })?;
         let mut views = Vec::new();
         for (key, tensor) in self.tensors() {
             if !tensor.is_floating_point() {
@@ -349,138 +348,4 @@ impl<'a> Scope<'a> {
         let tensor = tensor.set_requires_grad(false);
         Ok(tensor.to_device(self.device).to_kind(self.kind))
     }
-}
-
-/// The shard files of a folder, from its index, each once.
-fn shards(folder: &Path) -> Result<BTreeSet<PathBuf>, WeightsError> {
-    let index = folder.join("model.safetensors.index.json");
-    if !index.is_file() {
-        let reason = "holds neither model.safetensors nor model.safetensors.index.json";
-        return Err(WeightsError::format(folder, reason));
-    }
-    let text = std::fs::read_to_string(&index).map_err(|e| WeightsError::format(&index, e))?;
-    let json: serde_json::Value =
-        serde_json::from_str(&text).map_err(|e| WeightsError::format(&index, e))?;
-    let map = json["weight_map"]
-        .as_object()
-        .ok_or_else(|| WeightsError::format(&index, "has no 'weight_map' object"))?;
-    map.values()
-        .map(|name| match name.as_str() {
-            // A shard is a plain file name: an index must not reach outside its folder.
-            Some(name) if !name.contains('/') && name.ends_with(".safetensors") => {
-                Ok(folder.join(name))
-            }
-            _ => Err(WeightsError::format(&index, format!("bad shard name {name}"))),
-        })
-        .collect()
-}
-
-/// One tensor on its way to a file.
-struct OwnedView {
-    dtype: Dtype,
-    shape: Vec<usize>,
-    data: Vec<u8>,
-}
-
-impl safetensors::View for OwnedView {
-    fn dtype(&self) -> Dtype {
-        self.dtype
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Borrowed(&self.data)
-    }
-
-    fn data_len(&self) -> usize {
-        self.data.len()
-    }
-}
-
-/// What one safetensors file holds.
-struct Contents {
-    tensors: BTreeMap<String, Tensor>,
-    /// The free text beside them.
-    metadata: BTreeMap<String, String>,
-    /// SHA-256 of the file, hexadecimal.
-    checksum: String,
-}
-
-/// Reads a file tensor by tensor, so that the peak is one copy of the weights.
-fn read_safetensors(path: &Path) -> Result<Contents, WeightsError> {
-    let error = |reason: String| WeightsError::format(path, reason);
-    let mut file = File::open(path).map_err(|e| error(e.to_string()))?;
-    let mut checksum = Sha256::new();
-    let header = read_header(&mut file, &mut checksum).map_err(error)?;
-    let mut tensors = BTreeMap::new();
-    // In the file's order, and without gaps, so the checksum is the whole file's.
-    for key in header.offset_keys() {
-        let info = header.info(&key).expect("the header lists its own keys");
-        let kind = kind_of(info.dtype)
-            .ok_or_else(|| error(format!("weight '{key}' has type {:?}", info.dtype)))?;
-        let shape: Vec<i64> = info.shape.iter().map(|&side| side as i64).collect();
-        let mut data = vec![0; info.data_offsets.1 - info.data_offsets.0];
-        file.read_exact(&mut data).map_err(|e| error(format!("weight '{key}': {e}")))?;
-        checksum.update(&data);
-        let tensor = Tensor::f_from_data_size(&data, &shape, kind)
-            .map_err(|e| error(format!("weight '{key}': {e}")))?;
-        tensors.insert(key, tensor);
-    }
-    let free_text = header.metadata().iter().flatten();
-    let metadata = free_text.map(|(key, value)| (key.clone(), value.clone())).collect();
-    Ok(Contents { tensors, metadata, checksum: hexadecimal(checksum) })
-}
-
-/// The header: where each tensor lies. Nothing is allocated for a length that the file has not.
-pub(super) fn read_header(file: &mut File, checksum: &mut Sha256) -> Result<Metadata, String> {
-    const LIMIT_BYTES: u64 = 100_000_000;
-    let length = file.metadata().map_err(|e| e.to_string())?.len();
-    let mut prefix = [0; 8];
-    file.read_exact(&mut prefix)
-        .map_err(|_| format!("is {length} bytes, too short for safetensors"))?;
-    let header = u64::from_le_bytes(prefix);
-    if header > LIMIT_BYTES || header + 8 > length {
-        return Err(format!("header is stated as {header} bytes, the file has {length}"));
-    }
-    let mut head = vec![0; header as usize];
-    file.read_exact(&mut head).map_err(|e| e.to_string())?;
-    checksum.update(prefix);
-    checksum.update(&head);
-    // The crate refuses tensors that overlap, leave gaps or do not fit their shapes.
-    let metadata: Metadata = serde_json::from_slice(&head).map_err(|e| format!("header: {e}"))?;
-    let expected = 8 + header + metadata.data_len() as u64;
-    if expected != length {
-        return Err(format!("is {length} bytes, its header describes {expected}"));
-    }
-    Ok(metadata)
-}
-
-/// SHA-256 of a file, hexadecimal.
-pub(super) fn file_checksum(path: &Path) -> Result<String, WeightsError> {
-    let mut file = File::open(path).map_err(|e| WeightsError::format(path, e))?;
-    let mut checksum = Sha256::new();
-    std::io::copy(&mut file, &mut checksum).map_err(|e| WeightsError::format(path, e))?;
-    Ok(hexadecimal(checksum))
-}
-
-fn hexadecimal(checksum: Sha256) -> String {
-    checksum.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn kind_of(dtype: Dtype) -> Option<Kind> {
-    const KINDS: [(Dtype, Kind); 9] = [
-        (Dtype::F64, Kind::Double),
-        (Dtype::F32, Kind::Float),
-        (Dtype::F16, Kind::Half),
-        (Dtype::BF16, Kind::BFloat16),
-        (Dtype::I64, Kind::Int64),
-        (Dtype::I32, Kind::Int),
-        (Dtype::I16, Kind::Int16),
-        (Dtype::I8, Kind::Int8),
-        (Dtype::U8, Kind::Uint8),
-    ];
-    KINDS.iter().find(|(known, _)| *known == dtype).map(|(_, kind)| *kind)
 }

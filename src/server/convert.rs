@@ -281,8 +281,8 @@ pub(super) fn convert_stream(
 mod tests {
     use super::*;
 
-    fn similarity() -> Option<v1::SimilarityQuery> {
-        Some(v1::SimilarityQuery { prompts: vec!["a".to_owned()], ..Default::default() })
+    fn similarity() -> v1::SimilarityQuery {
+        v1::SimilarityQuery { prompts: vec!["a".to_owned()], ..Default::default() }
     }
 
     fn check(parts: Parts, message: &str) {
@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn what_is_left_out_takes_the_documented_default() {
         let parts = Parts {
-            similarity: similarity(),
+            similarity: Some(similarity()),
             detection: Some(v1::DetectionQuery::default()),
             regions: Some(v1::RegionQuery::default()),
             heatmaps: Some(v1::HeatmapQuery::default()),
@@ -337,8 +337,11 @@ mod tests {
             Parts { regions, ..Parts::default() },
             "regions.margin_ratio: is NaN, must be 0 to 1",
         );
-        let heatmaps =
-            |query| Parts { similarity: similarity(), heatmaps: Some(query), ..Parts::default() };
+        let heatmaps = |query| Parts {
+            similarity: Some(similarity()),
+            heatmaps: Some(query),
+            ..Parts::default()
+        };
         check(
             heatmaps(v1::HeatmapQuery { methods: vec![1, 1], ..Default::default() }),
             "heatmaps.methods[1]: repeats grad_eclip",
@@ -364,7 +367,7 @@ mod tests {
     #[test]
     fn a_stream_is_held_to_what_is_offered() {
         let check = |config: v1::StreamConfig, message: &str| {
-            let config = v1::StreamConfig { similarity: similarity(), ..config };
+            let config = v1::StreamConfig { similarity: Some(similarity()), ..config };
             let error = convert_stream(config, &RequestLimits::default()).unwrap_err();
             assert_eq!(error.to_string(), message);
         };

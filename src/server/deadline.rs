@@ -83,8 +83,8 @@ mod tests {
     #[test]
     fn every_unit_is_read_and_nonsense_is_no_timeout() {
         for (value, expected) in [
-            ("2H", Some(Duration::from_secs(7200))),
-            ("3M", Some(Duration::from_secs(180))),
+            ("2H", Some(Duration::from_hours(2))),
+            ("3M", Some(Duration::from_mins(3))),
             ("99999999S", Some(Duration::from_secs(99_999_999))),
             ("250m", Some(Duration::from_millis(250))),
             ("7u", Some(Duration::from_micros(7))),

@@ -239,7 +239,7 @@ fn name(code: Code) -> &'static str {
 #[cfg(test)]
 mod tests {
     use futures::future::pending;
-    use http_body_util::BodyExt;
+    use http_body_util::{BodyExt, Full};
     use tower::ServiceExt;
     use tower::service_fn;
 
@@ -289,7 +289,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_place_is_held_until_the_body_ends() {
-        let service = service_fn(|_: Request<Body>| async { Ok(Response::new(Body::empty())) });
+        let service = service_fn(|_: Request<Body>| async {
+            Ok(Response::new(Body::new(Full::new(Bytes::from_static(b"answer")))))
+        });
         let service = ObserveLayer::new(1).layer(service);
         let first = service.clone().oneshot(request(VERIFY)).await.unwrap();
         let refused = service.clone().oneshot(request(VERIFY)).await.unwrap();

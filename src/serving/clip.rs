@@ -312,11 +312,12 @@ impl ClipWorker {
                 }
                 _ => Vec::new(),
             };
+            let explain = if maps.is_empty() { Duration::ZERO } else { started.elapsed() };
             let vector = vector(&vectors.i(item as i64));
             if vector.iter().any(|value| !value.is_finite()) {
                 return Err(ItemError("the picture's embedding is not finite".to_owned()));
             }
-            Ok(ClipOutput::Image { vector, maps, explain: started.elapsed() })
+            Ok(ClipOutput::Image { vector, maps, explain })
         });
         explained.collect()
     }

@@ -6,26 +6,31 @@ use tch::{Device, Kind, Tensor};
 use tokenizers::Tokenizer;
 
 use super::adamw::{AdamConfig, AdamW};
-use super::contrastive::{batch_contrast, cue_accuracy, cue_contrast, pair_contrast};
-use super::evidence::{self, Questions};
 use super::export::export;
 use super::faces::{self, FaceFormat, Faces};
+use super::objective::{DenseReading, Objective};
 use super::prompts::{self, PromptBank};
 use super::run::{
     Checkpoint, Observer, Outcome, Progress, Schedule, TrainOptions, save_checkpoint,
 };
 use super::validate::validate;
 use super::{TrainingError, tokenizer};
-use crate::models::clip::{
-    Activation, Clip, ClipConfig, Encoded, TapPlan, TextConfig, VisionConfig, normalised,
-};
-use crate::models::weights::{Init, Weights};
-use crate::scenes::{Cue, FaceSpec, HELD_OUT, Language, caption};
+use crate::models::clip::{Activation, Clip, ClipConfig, TextConfig, VisionConfig};
+use crate::models::weights::Weights;
+use crate::scenes::{FaceSpec, HELD_OUT, Language, caption};
 
-/// Keys of the throw-away reading that [`evidence::dense_loss`] trains beside the net.
-const DENSE: &str = "dense";
+/// Steps of a full run.
+pub const STEPS: u64 = 5000;
 /// Largest logit scale, as in the published recipe.
 const SCALE_LIMIT: f64 = 100.0;
+/// The run's device: a demo model is small enough for any CPU.
+const DEVICE: Device = Device::Cpu;
+/// File of the checkpoint below the out folder.
+const CHECKPOINT: &str = "clip.checkpoint.safetensors";
+/// File of the vocabulary below the out folder.
+const TOKENIZER: &str = "clip.tokenizer.json";
+/// Faces whose captions the vocabulary is learnt from.
+const CORPUS_FACES: u64 = 2000;
 
 /// Sizes of the net and of the run's parts.
 #[derive(Clone, Debug)]
@@ -40,6 +45,9 @@ pub struct ClipRecipe {
     pub kind: Kind,
     /// Highest learning rate.
     pub rate: f64,
+    /// Steps over which the learning rate rises; the heatmaps count in full after three times as
+    /// many.
+    pub warmup: u64,
     /// Steps between checkpoints.
     pub checkpoint_every: u64,
     /// Steps between validations.
@@ -76,12 +84,13 @@ impl ClipRecipe {
         Self {
             config,
             merges: 900,
-            pairs: 16,
+            pairs: 8,
             kind: Kind::BFloat16,
-            rate: 1e-3,
+            rate: 5e-4,
+            warmup: 100,
             checkpoint_every: 100,
-            validate_every: 200,
-            validation_faces: 200,
+            validate_every: 300,
+            validation_faces: 100,
         }
     }
 
@@ -124,8 +133,8 @@ pub fn train_clip_as(
             run.save()?;
         }
         if last || run.step.is_multiple_of(recipe.validate_every) {
-            let held_out =
-                validate(&run.clip()?, &run.tokenizer, &recipe.format(), recipe.validation_faces)?;
+            let (clip, faces) = (run.clip()?, recipe.validation_faces);
+            let held_out = validate(&clip, &run.tokenizer, &recipe.format(), faces)?;
             observer.note(&format!("step {}\n{held_out}", run.step));
             export(&options.out.join("clip"), &run.weights, &run.config, &run.tokenizer)?;
         }
@@ -153,7 +162,7 @@ impl<'a> ClipRun<'a> {
     /// From the checkpoint, where there is one and it is wanted, or from nothing.
     fn open(recipe: &'a ClipRecipe, options: &'a TrainOptions) -> Result<Self, TrainingError> {
         let path = options.out.join(CHECKPOINT);
-        let texts = options.out.join("clip.tokenizer.json");
+        let texts = options.out.join(TOKENIZER);
         let resumed = options.resume && path.is_file();
         let tokenizer = if resumed {
             tokenizer::open(&texts)?
@@ -174,7 +183,8 @@ impl<'a> ClipRun<'a> {
             let weights = Weights::initialise(DEVICE);
             // Building the net makes its leaves, which the optimiser then finds.
             Clip::new(&weights, &config, DEVICE, Kind::Float)?;
-            let _made = dense_reading(&weights, &config)?;
+            DenseReading::new(&weights.root(DEVICE, Kind::Float), &config)?;
+            place_patches(&weights, &config);
             let optimiser = AdamW::new(&weights, AdamConfig::default());
             (weights, optimiser, 0)
         };
@@ -187,7 +197,7 @@ impl<'a> ClipRun<'a> {
             schedule: Schedule {
                 peak: recipe.rate,
                 floor: recipe.rate * 0.01,
-                warmup: 100.min(options.steps / 10).max(1),
+                warmup: recipe.warmup.min(options.steps),
                 steps: options.steps,
             },
             weights,
@@ -203,14 +213,13 @@ impl<'a> ClipRun<'a> {
     /// One step on one batch.
     fn train(&mut self, faces: &Faces) -> Result<Vec<(&'static str, f64)>, TrainingError> {
         let clip = Clip::new(&self.weights, &self.config, DEVICE, self.recipe.kind)?;
-        let dense = dense_reading(&self.weights, &self.config)?;
+        let reading = DenseReading::new(&self.weights.root(DEVICE, Kind::Float), &self.config)?;
         let mut chance = faces::chance(!self.options.seed, self.step);
-        let losses = losses(&clip, &dense, faces, (&self.prompts, &mut chance));
-        let ramp = (self.step as f64 / 300.0).min(1.0);
-        let weight = |loss: &Loss| {
-            if matches!(loss.name, "energy" | "peak") { loss.weight * ramp } else { loss.weight }
-        };
-        let total: Tensor = losses.iter().map(|loss| &loss.value * weight(loss)).sum();
+        let prompts = self.prompts.draw(&mut chance, DEVICE);
+        let maps = (self.step as f64 / (3 * self.recipe.warmup).max(1) as f64).min(1.0);
+        let losses = Objective { clip: &clip, reading: &reading, bank: &self.prompts, maps }
+            .losses(faces, &prompts, &mut chance);
+        let total: Tensor = losses.iter().map(|loss| &loss.value * loss.weight).sum();
         let value = total.double_value(&[]);
         if !value.is_finite() {
             return Err(TrainingError::Diverged { step: self.step, loss: value });
@@ -240,13 +249,6 @@ impl<'a> ClipRun<'a> {
     }
 }
 
-/// The run's device: a demo model is small enough for any CPU.
-const DEVICE: Device = Device::Cpu;
-/// File of the checkpoint below the out folder.
-const CHECKPOINT: &str = "clip.checkpoint.safetensors";
-/// Faces whose captions the vocabulary is learnt from.
-const CORPUS_FACES: u64 = 2000;
-
 /// What the vocabulary is learnt from: the short texts and many captions in every language.
 fn corpus(seed: u64) -> Vec<String> {
     let mut chance = faces::chance(seed, u64::MAX);
@@ -258,84 +260,130 @@ fn corpus(seed: u64) -> Vec<String> {
     texts
 }
 
-/// Weight `[C, D]` and bias `[C]` of the throw-away reading of the last values.
-fn dense_reading(weights: &Weights, config: &ClipConfig) -> Result<[Tensor; 2], TrainingError> {
-    let (cues, width) = (Cue::ALL.len() as i64, config.vision.hidden_size);
-    let scope = weights.root(DEVICE, Kind::Float).at(DENSE);
-    Ok([
-        scope.tensor("weight", &[cues, width], Init::Normal(0.02))?,
-        scope.tensor("bias", &[cues], Init::Constant(-2.0))?,
-    ])
-}
-
-/// One part of the loss.
-struct Loss {
-    name: &'static str,
-    weight: f64,
-    value: Tensor,
-}
-
-/// Every part of the loss on one batch.
-fn losses(
-    clip: &Clip,
-    [dense_weight, dense_bias]: &[Tensor; 2],
-    faces: &Faces,
-    (bank, chance): (&PromptBank, &mut impl Rng),
-) -> Vec<Loss> {
-    let part = |name, weight, value| Loss { name, weight, value };
-    let (sites, present) = faces.truth_tensors(DEVICE);
-    let scale = clip.log_scale.exp();
-    let encoded = clip.vision.encode(&faces.pixel_tensor(DEVICE), TapPlan::LastBlock);
-    let images = normalised(&encoded.embedding);
-    let captions = clip.text.embed(&faces::padded(&faces.captions, bank.end(), DEVICE));
-    let (cues, nulls) = bank.split(&clip.text.embed(&bank.draw(chance, DEVICE)));
-    // [B, C, L]: cos(present) − cos(absent).
-    let margins = Tensor::einsum(
-        "be,cle->bcl",
-        &[&images, &(cues.select(2, 0) - cues.select(2, 1))],
-        None::<i64>,
-    );
-    let mut losses = vec![
-        part("batch", 0.5, batch_contrast(&images, &captions, &scale)),
-        part("pair", 1.0, pair_contrast(&images, &captions, &scale)),
-        part("cue", 1.0, cue_contrast(&margins, &present, &scale)),
-        part("accuracy", 0.0, Tensor::from(cue_accuracy(&margins, &present))),
-    ];
-    let reading = (dense_weight, dense_bias);
-    losses.extend(
-        evidence::dense_loss(&encoded, reading, (&sites, &present))
-            .map(|value| part("dense", 1.0, value)),
-    );
-    losses
-        .extend(evidence::attention_loss(&encoded, &sites).map(|value| part("attend", 0.1, value)));
-    let texts = (&cues, &nulls);
-    if let Some((energy, peak)) = map_losses(clip, &encoded, texts, (&sites, &present, chance)) {
-        losses.extend([part("energy", 0.3, energy), part("peak", 0.3, peak)]);
+/// Begins the image tower's positions as sines and cosines of row and column, which a small net
+/// learns faster from than from noise (Beyer et al., arXiv 2205.01580).
+fn place_patches(weights: &Weights, config: &ClipConfig) {
+    const KEY: &str = "vision_model.embeddings.position_embedding.weight";
+    let (grid, width) = (config.vision.grid(), config.vision.hidden_size);
+    let waves = width / 4;
+    let mut table = vec![0.0f32; width as usize];
+    for cell in 0..grid * grid {
+        for place in [cell / grid, cell % grid] {
+            for wave in 0..waves {
+                let angle = place as f32 / 100f32.powf(wave as f32 / waves as f32);
+                table.extend([angle.sin(), angle.cos()]);
+            }
+        }
+        table.resize(((cell + 2) * width) as usize, 0.0);
     }
-    losses
+    let table = Tensor::from_slice(&table).view([grid * grid + 1, width]) * 0.2;
+    for (key, mut leaf) in weights.tensors() {
+        if key == KEY {
+            tch::no_grad(|| leaf.copy_(&table));
+        }
+    }
 }
 
-/// The losses of the default heatmap for every cue that is there, each in a language by chance.
-fn map_losses(
-    clip: &Clip,
-    encoded: &Encoded,
-    (cues, nulls): (&Tensor, &Tensor),
-    (sites, present, chance): (&Tensor, &Tensor, &mut impl Rng),
-) -> Option<(Tensor, Tensor)> {
-    // [M, 2]: picture and cue.
-    let there = present.nonzero();
-    if there.size()[0] == 0 {
-        return None;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::{Path, PathBuf};
+
+    fn tiny() -> ClipRecipe {
+        let mut recipe = ClipRecipe::demo();
+        let (vision, text) = (&mut recipe.config.vision, &mut recipe.config.text);
+        (vision.hidden_size, vision.intermediate_size) = (16, 32);
+        (vision.num_hidden_layers, vision.num_attention_heads) = (2, 2);
+        vision.image_size = 32;
+        (text.hidden_size, text.intermediate_size) = (16, 32);
+        (text.num_hidden_layers, text.num_attention_heads) = (1, 2);
+        recipe.config.projection_dim = 8;
+        ClipRecipe {
+            merges: 50,
+            pairs: 2,
+            kind: Kind::Float,
+            rate: 3e-3,
+            warmup: 1,
+            checkpoint_every: 2,
+            validate_every: 1000,
+            validation_faces: 2,
+            ..recipe
+        }
     }
-    let (rows, cue) = (there.select(1, 0), there.select(1, 1));
-    let languages: Vec<i64> =
-        (0..there.size()[0]).map(|_| chance.random_range(0..Language::ALL.len() as i64)).collect();
-    let language = Tensor::from_slice(&languages);
-    let asked = cues.select(2, 0).index(&[Some(&cue), Some(&language)]);
-    let embeddings = encoded.embedding.index_select(0, &rows);
-    let directions = evidence::contrasted(&asked, &embeddings, nulls);
-    let sites = sites.index(&[Some(&rows), Some(&cue)]);
-    let questions = Questions { rows, directions };
-    let raw = evidence::raw_map(&clip.vision, encoded.tape.as_ref()?, &questions)?;
-    Some(evidence::map_losses(&raw, &sites))
+
+    fn options(out: &Path, steps: u64) -> TrainOptions {
+        TrainOptions { out: out.to_owned(), steps, seed: 5, threads: 1, resume: true }
+    }
+
+    /// Copies the run's files once it has made so many steps.
+    struct Copier {
+        at: u64,
+        from: PathBuf,
+        to: PathBuf,
+        losses: Vec<f64>,
+    }
+
+    impl Observer for Copier {
+        fn progress(&mut self, progress: &Progress<'_>) {
+            self.losses.push(progress.figures[0].1);
+            // A step's checkpoint is written after its report, so this is the one before.
+            if progress.step == self.at + 1 {
+                for name in [CHECKPOINT, TOKENIZER] {
+                    std::fs::copy(self.from.join(name), self.to.join(name)).unwrap();
+                }
+            }
+        }
+
+        fn note(&mut self, _line: &str) {}
+
+        fn stop_requested(&self) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn a_resumed_run_ends_where_an_uninterrupted_one_does() {
+        let (whole, resumed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (from, to) = (whole.path().to_owned(), resumed.path().to_owned());
+        let mut copier = Copier { at: 2, from, to, losses: vec![] };
+        train_clip_as(&tiny(), &options(whole.path(), 4), &mut copier).unwrap();
+        let first = copier.losses.clone();
+        copier.losses.clear();
+        let outcome = train_clip_as(&tiny(), &options(resumed.path(), 4), &mut copier).unwrap();
+        assert_eq!(outcome, Outcome::Finished);
+        assert_eq!(copier.losses, first[2..]);
+        let model = |folder: &Path| std::fs::read(folder.join("clip/model.safetensors")).unwrap();
+        assert!(model(whole.path()) == model(resumed.path()), "weights differ");
+    }
+
+    #[test]
+    fn training_on_one_batch_lowers_its_loss_and_the_export_loads() {
+        let folder = tempfile::tempdir().unwrap();
+        let (recipe, options) = (tiny(), options(folder.path(), 100));
+        options.prepare().unwrap();
+        let mut run = ClipRun::open(&recipe, &options).unwrap();
+        let batch = faces::batch(&recipe.format(), &run.tokenizer, (1, 0)).unwrap();
+        let mut sum = || {
+            let figures = run.train(&batch).unwrap();
+            let part = |name| figures.iter().find(|figure| figure.0 == name).unwrap().1;
+            part("pair") + part("cue") + part("dense")
+        };
+        let first = sum();
+        let last = (0..25).map(|_| sum()).last().unwrap();
+        assert!(last < 0.8 * first, "from {first} to {last}");
+        export(folder.path(), &run.weights, &run.config, &run.tokenizer).unwrap();
+        let weights = Weights::open_folder(folder.path()).unwrap();
+        let config = std::fs::read(folder.path().join("config.json")).unwrap();
+        let config: ClipConfig = serde_json::from_slice(&config).unwrap();
+        assert_eq!(config, run.config);
+        Clip::new(&weights, &config, DEVICE, Kind::Float).unwrap();
+        weights.finish(Clip::is_buffer).unwrap();
+    }
+
+    #[test]
+    fn options_that_make_no_run_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = options(folder.path(), 0).prepare().unwrap_err();
+        assert_eq!(error.to_string(), "steps is 0, must be at least 1");
+    }
 }

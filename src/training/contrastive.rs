@@ -1,11 +1,11 @@
-//! The losses that tie pictures to texts. Every one is a mean, in nats, `[]` f32.
+//! The losses that tie pictures to texts. Each is a mean, in nats, `[]` f32.
 //!
 //! K pairs of faces make a batch of B = 2 K: picture i and picture i + K differ in one cue alone,
 //! and so do their captions. So each caption's hardest wrong picture is in the batch.
 
 use tch::{Kind, Tensor};
 
-/// Symmetric InfoNCE (Radford et al., arXiv 2103.00020): each of the unit rows `images` `[B, E]`
+/// Symmetric `InfoNCE` (Radford et al., arXiv 2103.00020): each of the unit rows `images` `[B, E]`
 /// belongs to the row of `texts` `[B, E]` with its index.
 pub fn batch_contrast(images: &Tensor, texts: &Tensor, scale: &Tensor) -> Tensor {
     let logits = images.matmul(&texts.transpose(0, 1)) * scale;
@@ -31,7 +31,26 @@ pub fn pair_contrast(images: &Tensor, texts: &Tensor, scale: &Tensor) -> Tensor 
 /// cos(present) − cos(absent) for C cues in L languages, `present` `[B, C]` is 0 or 1.
 pub fn cue_contrast(margins: &Tensor, present: &Tensor, scale: &Tensor) -> Tensor {
     let sign = (present * 2.0 - 1.0).unsqueeze(-1);
-    (margins * sign * scale).neg().softplus().mean(Kind::Float)
+    let losses = (margins * sign * scale).neg().softplus();
+    harder_first(&losses.mean_dim([0i64, 2].as_slice(), false, Kind::Float))
+}
+
+/// Whether a claim is true, by its contrast to texts that claim nothing, which is the figure that
+/// the server gives: `contrasts` `[B, C, L, 2]` are those of each cue's present and absent prompt,
+/// to be above 0 where true and below where not; `present` `[B, C]` is 0 or 1.
+pub fn claim_contrast(contrasts: &Tensor, present: &Tensor, scale: &Tensor) -> Tensor {
+    let sign = (present * 2.0 - 1.0).unsqueeze(-1);
+    let signs = Tensor::stack(&[&sign, &sign.neg()], -1);
+    let losses = (contrasts * signs * scale).neg().softplus();
+    harder_first(&losses.mean_dim([0i64, 2, 3].as_slice(), false, Kind::Float))
+}
+
+/// The mean of one loss a cue `[C]`, each weighted by its own size over the mean size: a cue that
+/// is still unknown teaches more than those that are known.
+pub fn harder_first(by_cue: &Tensor) -> Tensor {
+    let size = by_cue.detach();
+    let weights = &size / (size.mean(Kind::Float) + 1e-6);
+    (by_cue * weights).mean(Kind::Float)
 }
 
 /// The share of faces and cues whose nearer prompt tells the truth; shapes as in [`cue_contrast`].
@@ -67,6 +86,27 @@ mod tests {
         let scale = Tensor::from(4.0f32);
         close(&pair_contrast(&images, &images, &scale), (-4.0f64).exp().ln_1p());
         assert!(batch_contrast(&images, &images, &scale).double_value(&[]) > 2f64.ln());
+    }
+
+    #[test]
+    fn a_claim_costs_by_its_own_contrast() {
+        let contrasts = Tensor::from_slice(&[0.5f32, -0.5, 0.5, -0.5]).view([2, 1, 1, 2]);
+        let scale = Tensor::from(2.0f32);
+        let cost = |present: [f32; 2]| {
+            claim_contrast(&contrasts, &Tensor::from_slice(&present).view([2, 1]), &scale)
+        };
+        close(&cost([1.0, 1.0]), (-1.0f64).exp().ln_1p());
+        close(&cost([0.0, 0.0]), 1.0f64.exp().ln_1p());
+    }
+
+    #[test]
+    fn a_cue_that_is_unknown_weighs_more() {
+        let by_cue = Tensor::from_slice(&[0.6f32, 0.2]).set_requires_grad(true);
+        let loss = harder_first(&by_cue);
+        close(&loss, f64::midpoint(0.6 * 1.5, 0.2 * 0.5));
+        loss.backward();
+        close(&by_cue.grad().get(0), 0.75);
+        close(&by_cue.grad().get(1), 0.25);
     }
 
     #[test]

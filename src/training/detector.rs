@@ -2,6 +2,7 @@
 //!
 //! Each step learns a fresh batch of [`Example`]s, drawn by a second thread while the first
 //! computes. Batches depend on seed and step alone, so a resumed run sees what it would have seen.
+//! The model in `models/demo/yolo` is a full run with seed 1 and one thread.
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -27,7 +28,7 @@ pub const BATCH: usize = 32;
 /// Steps of a full run.
 pub const STEPS: u64 = 1500;
 /// The finished detector's file in the run's folder.
-pub const MODEL_FILE: &str = "face-parts.safetensors";
+pub const MODEL_FILE: &str = "yolo/face-parts.safetensors";
 
 const CHECKPOINT_FILE: &str = "detector-checkpoint.safetensors";
 /// Steps between checkpoints.
@@ -67,6 +68,8 @@ pub fn train_detector(
 
 /// Writes the net with its class names and picture side, as detectors' checkpoints carry them.
 fn export(weights: &mut Weights, path: &Path) -> Result<(), TrainingError> {
+    let folder = path.parent().unwrap_or(path);
+    std::fs::create_dir_all(folder).map_err(|e| TrainingError::file(folder, e))?;
     let names: Vec<&str> = Part::ALL.iter().map(|part| part.name()).collect();
     weights.set_metadata("names", serde_json::Value::from(names).to_string());
     weights.set_metadata("imgsz", SIDE_PX.to_string());

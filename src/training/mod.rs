@@ -11,6 +11,7 @@ pub mod contrastive;
 pub mod evidence;
 pub mod export;
 pub mod faces;
+pub mod objective;
 pub mod prompts;
 pub mod detector;
 pub mod run;

@@ -65,8 +65,8 @@ pub fn encode(tokenizer: &Tokenizer, texts: &[String]) -> Result<Vec<Vec<i64>>, 
         .collect()
 }
 
-fn error(source: impl ToString) -> TrainingError {
-    TrainingError::Tokenizer(source.to_string())
+fn error(source: impl Into<tokenizers::Error>) -> TrainingError {
+    TrainingError::Tokenizer(source.into().to_string())
 }
 
 fn parse(description: &Value) -> Result<Tokenizer, TrainingError> {
@@ -130,9 +130,15 @@ mod tests {
 
     fn corpus() -> Vec<String> {
         ["a face with uneven teeth", "A photo of a face", "치아가 고르지 않은 얼굴", "even teeth"]
+<<<<<<< HEAD
             .repeat(3)
             .into_iter()
             .map(str::to_owned)
+=======
+            .map(str::to_owned)
+            .iter()
+            .flat_map(|text| vec![text.clone(); 3])
+>>>>>>> main
             .collect()
     }
 

@@ -1,5 +1,6 @@
 //! How good the CLIP is on faces it never saw: captions told apart, cues told, heatmaps in place.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use tch::{Device, Tensor};
@@ -26,6 +27,9 @@ pub struct CueFigures {
     pub caption_accuracy: f64,
     /// Share of faces nearer to the true one of the cue's two prompts.
     pub prompt_accuracy: f64,
+    /// Probability that the contrast of the cue's prompt is higher on a face with the cue than on
+    /// one without.
+    pub claim_auroc: f64,
     /// Heatmap energy inside the site over that of a uniform map, mean over faces with the cue.
     pub energy_ratio: f64,
     /// Share of faces with the cue whose peak patch touches the site.
@@ -40,15 +44,16 @@ pub struct Validation(pub Vec<CueFigures>);
 
 impl fmt::Display for Validation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<30} lang caption prompt energy point strict", "cue")?;
+        writeln!(f, "{:<30} lang caption prompt claim energy point strict", "cue")?;
         for row in &self.0 {
             writeln!(
                 f,
-                "{:<30} {:<4} {:>7.3} {:>6.3} {:>6.2} {:>5.3} {:>6.3}",
+                "{:<30} {:<4} {:>7.3} {:>6.3} {:>5.3} {:>6.2} {:>5.3} {:>6.3}",
                 row.cue.name(),
                 row.language.code(),
                 row.caption_accuracy,
                 row.prompt_accuracy,
+                row.claim_auroc,
                 row.energy_ratio,
                 row.pointing,
                 row.strict_pointing
@@ -59,10 +64,11 @@ impl fmt::Display for Validation {
         };
         write!(
             f,
-            "{:<30} all  {:>7.3} {:>6.3} {:>6.2} {:>5.3} {:>6.3}",
+            "{:<30} all  {:>7.3} {:>6.3} {:>5.3} {:>6.2} {:>5.3} {:>6.3}",
             "mean",
             mean(|row| row.caption_accuracy),
             mean(|row| row.prompt_accuracy),
+            mean(|row| row.claim_auroc),
             mean(|row| row.energy_ratio),
             mean(|row| row.pointing),
             mean(|row| row.strict_pointing)
@@ -71,8 +77,10 @@ impl fmt::Display for Validation {
 }
 
 /// Sums over faces for one cue in one language.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Tally {
+    /// The contrast of the cue's prompt on faces without and with the cue.
+    claims: [Vec<f32>; 2],
     faces: f64,
     captions_right: f64,
     prompts_right: f64,
@@ -105,13 +113,20 @@ pub fn validate(
             scenes.iter().try_for_each(|scene| chunk.push(scene))?;
             let pixels = chunk.pixel_tensor(Device::Cpu);
             let encoded = clip.vision.encode(&pixels, Method::GradEclip.plan());
-            let mut item = 0;
-            for (scene, seed) in scenes.iter().zip(first..) {
-                let face = Face { scene, encoded: &encoded, item, seed, grid: format.grid };
-                for (tally, &(cue, language)) in tallies.iter_mut().zip(&kinds) {
-                    face.measure(&reader, (cue, language, &nulls), tally)?;
+            for (item, scene) in scenes.iter().enumerate() {
+                let seed = first + item as u64;
+                let texts: Vec<String> =
+                    kinds.iter().flat_map(|kind| questions(scene, *kind, seed)).collect();
+                let face = Face {
+                    scene,
+                    encoded: &encoded,
+                    item: item as i64,
+                    texts: reader.embed(&texts)?,
+                    grid: format.grid,
+                };
+                for (row, (tally, (cue, _))) in tallies.iter_mut().zip(&kinds).enumerate() {
+                    face.measure(&reader, (*cue, row as i64, &nulls), tally);
                 }
-                item += 1;
             }
         }
         Ok(Validation(kinds.iter().zip(&tallies).map(figures).collect()))
@@ -124,11 +139,23 @@ fn figures((&(cue, language), tally): (&(Cue, Language), &Tally)) -> CueFigures 
         cue,
         language,
         caption_accuracy: tally.captions_right / faces,
+        claim_auroc: auroc(&tally.claims),
         prompt_accuracy: tally.prompts_right / faces,
         energy_ratio: tally.energy_ratio / maps,
         pointing: tally.pointing / maps,
         strict_pointing: tally.strict_pointing / maps,
     }
+}
+
+/// The share of pairs in which the second group's number is the higher one; ties count half.
+fn auroc([without, with]: &[Vec<f32>; 2]) -> f64 {
+    let pairs = without.iter().flat_map(|off| with.iter().map(move |on| on.total_cmp(off)));
+    let won = |order| match order {
+        Ordering::Greater => 1.0,
+        Ordering::Equal => 0.5,
+        Ordering::Less => 0.0,
+    };
+    pairs.map(won).sum::<f64>() / (without.len() * with.len()).max(1) as f64
 }
 
 /// Texts to embeddings.
@@ -145,36 +172,43 @@ impl Reader<'_> {
     }
 }
 
-/// One held-out face and its place in the encoded batch.
+/// How many texts [`questions`] asks.
+const QUESTIONS: i64 = 4;
+
+/// True caption, false caption, true prompt, false prompt of one cue in one language.
+fn questions(scene: &Scene, (cue, language): (Cue, Language), seed: u64) -> [String; 4] {
+    let spec = &scene.spec;
+    let flipped = spec.with_cue(cue, !spec.has(cue));
+    let pick = |present| {
+        let mut variants = prompts(cue, present, language);
+        variants.swap_remove(seed as usize % variants.len())
+    };
+    [
+        caption(spec, language, seed),
+        caption(&flipped, language, seed),
+        pick(spec.has(cue)),
+        pick(flipped.has(cue)),
+    ]
+}
+
+/// One held-out face: its place in the encoded batch, and the embedded [`questions`] about it.
 struct Face<'a> {
     scene: &'a Scene,
     encoded: &'a Encoded,
     item: i64,
-    seed: u64,
+    texts: Tensor,
     grid: usize,
 }
 
 impl Face<'_> {
-    /// Adds this face's figures for one cue in one language.
+    /// Adds this face's figures for one cue; `row` counts cues and languages.
     fn measure(
         &self,
         reader: &Reader<'_>,
-        (cue, language, nulls): (Cue, Language, &Tensor),
+        (cue, row, nulls): (Cue, i64, &Tensor),
         tally: &mut Tally,
-    ) -> Result<(), TrainingError> {
-        let (spec, variant) = (&self.scene.spec, self.seed as usize);
-        let flipped = spec.with_cue(cue, !spec.has(cue));
-        let pick = |present| {
-            let variants = prompts(cue, present, language);
-            variants[variant % variants.len()].clone()
-        };
-        // True caption, false caption, true prompt, false prompt.
-        let texts = reader.embed(&[
-            caption(spec, language, self.seed),
-            caption(&flipped, language, self.seed),
-            pick(spec.has(cue)),
-            pick(flipped.has(cue)),
-        ])?;
+    ) {
+        let texts = self.texts.narrow(0, row * QUESTIONS, QUESTIONS);
         let image = normalised(&self.encoded.embedding.get(self.item));
         let cosine = texts.mv(&image);
         let right = |row| {
@@ -184,13 +218,16 @@ impl Face<'_> {
         tally.faces += 1.0;
         tally.captions_right += right(0);
         tally.prompts_right += right(2);
-        if let (true, Some(tape)) = (spec.has(cue), &self.encoded.tape) {
-            let contrast = Contrast::new(&texts.narrow(0, 2, 1), nulls, &image);
+        let has = self.scene.spec.has(cue);
+        // The cue's own prompt is the true one where the cue is there.
+        let prompt = texts.narrow(0, if has { 2 } else { 3 }, 1);
+        let contrast = Contrast::new(&prompt, nulls, &image);
+        tally.claims[usize::from(has)].extend(contrast.margins());
+        if let (true, Some(tape)) = (has, &self.encoded.tape) {
             let taped = (tape, self.item as usize);
             let maps = explain::maps(reader.clip, taped, &[Method::GradEclip], &contrast);
             self.score_map(&maps[0].values, cue, tally);
         }
-        Ok(())
     }
 
     fn score_map(&self, map: &[f32], cue: Cue, tally: &mut Tally) {
@@ -211,5 +248,18 @@ impl Face<'_> {
         let strict = site.get(centre(peak % self.grid), centre(peak / self.grid));
         tally.pointing += f64::from(u8::from(cells[peak] > 0.0));
         tally.strict_pointing += f64::from(u8::from(strict));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auroc_counts_pairs_in_the_right_order() {
+        let auroc = |off: &[f32], on: &[f32]| auroc(&[off.to_vec(), on.to_vec()]);
+        assert!((auroc(&[0.0, 1.0], &[2.0, 3.0]) - 1.0).abs() < 1e-9);
+        assert!((auroc(&[2.0], &[1.0, 2.0, 3.0, 0.0]) - 0.375).abs() < 1e-9);
+        assert!(auroc(&[], &[1.0]).abs() < 1e-9);
     }
 }

@@ -62,8 +62,7 @@ mod tests {
 
     fn bytes(payload: &Payload) -> &[u8] {
         match payload {
-            Payload::Tensor { data, .. } => data,
-            Payload::Png(data) => data,
+            Payload::Tensor { data, .. } | Payload::Png(data) => data,
         }
     }
 

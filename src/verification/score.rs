@@ -6,6 +6,10 @@ use crate::serving::clip::TextEmbedding;
 /// How sharply the null prompts compete for the contrast: that of the published checkpoints.
 const NULL_SCALE: f32 = 100.0;
 
+/// Texts whose embeddings are this near are one text: a null prompt that is also asked for says
+/// nothing about itself.
+const SAME_TEXT_COSINE: f32 = 0.9999;
+
 /// Scores of `prompts` against one picture's unit embedding `[E]`. `scale` is the model's factor
 /// between cosine and logit; `nulls` must not be empty.
 pub(super) fn scores(
@@ -19,21 +23,25 @@ pub(super) fn scores(
     let logits: Vec<f32> = cosines.iter().map(|cosine| cosine * scale).collect();
     let shares = softmax(&logits);
     let null_cosines: Vec<f32> = nulls.iter().map(|null| dot(&null.vector, image)).collect();
-    let baseline = weighted(&null_cosines);
+    let baseline = |text: &TextEmbedding| {
+        let others = nulls.iter().zip(&null_cosines);
+        let others = others.filter(|(null, _)| dot(&null.vector, &text.vector) <= SAME_TEXT_COSINE);
+        weighted(&others.map(|(_, &cosine)| cosine).collect::<Vec<_>>())
+    };
     let rows = prompts.iter().zip(texts).zip(&cosines).zip(&shares);
     rows.map(|(((prompt, text), &cosine), &softmax)| Score {
         prompt: prompt.clone(),
         cosine,
         logit: cosine * scale,
         softmax,
-        contrast: cosine - baseline,
+        contrast: cosine - baseline(text),
         tokens: text.tokens,
         truncated: text.truncated,
     })
     .collect()
 }
 
-/// `Σ softmax(100 c) c`: what saying nothing in particular would score.
+/// `Σ softmax(100 c) c`: what saying nothing in particular would score; 0 without any null.
 fn weighted(cosines: &[f32]) -> f32 {
     let logits: Vec<f32> = cosines.iter().map(|cosine| cosine * NULL_SCALE).collect();
     softmax(&logits).iter().zip(cosines).map(|(weight, cosine)| weight * cosine).sum()
@@ -63,7 +71,8 @@ mod tests {
         let prompts = ["a".to_owned(), "b".to_owned()];
         let texts = [text(&[1.0, 0.0]), text(&[0.0, 1.0])];
         let scores = scores(&prompts, &texts, &[text(&[0.0, 1.0])], &[0.6, 0.8], 10.0);
-        let expected = [(0.6, 6.0, 0.119_203, -0.2), (0.8, 8.0, 0.880_797, 0.0)];
+        // The null is the second prompt itself, which is then compared with nothing.
+        let expected = [(0.6, 6.0, 0.119_203, -0.2), (0.8, 8.0, 0.880_797, 0.8)];
         for (score, (cosine, logit, softmax, contrast)) in scores.iter().zip(expected) {
             assert!((score.cosine - cosine).abs() < 1e-6, "{score:?}");
             assert!((score.logit - logit).abs() < 1e-5, "{score:?}");

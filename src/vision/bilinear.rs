@@ -1,7 +1,7 @@
-//! Bilinear scaling as detectors were trained with: OpenCV's `INTER_LINEAR` for u8, whose weights
+//! Bilinear scaling as detectors were trained with: `OpenCV`'s `INTER_LINEAR` for u8, whose weights
 //! are whole 2048ths. Rounding otherwise changes one value in eight by one, which moves boxes.
 //!
-//! Reference: OpenCV, `modules/imgproc/src/resize.cpp` (Apache-2.0).
+//! Reference: `OpenCV`, `modules/imgproc/src/resize.cpp` (Apache-2.0).
 
 use super::image::Rgb8;
 

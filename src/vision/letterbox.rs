@@ -23,8 +23,11 @@ pub enum Padding {
 /// How a letterboxed picture lies over its source.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Fit {
-    /// Letterboxed pixels per source pixel.
-    pub scale: f32,
+    /// Letterboxed pixels per source pixel, across. Both scales are nearly the same: each makes its
+    /// side a whole number of pixels.
+    pub scale_x: f32,
+    /// Letterboxed pixels per source pixel, down.
+    pub scale_y: f32,
     /// Grey left of the picture, in letterboxed pixels.
     pub left_px: u32,
     /// Grey above the picture, in letterboxed pixels.
@@ -40,8 +43,8 @@ impl Fit {
     #[must_use]
     pub fn to_source(&self, rect: Rect) -> Rect {
         let (left, top) = (self.left_px as f32, self.top_px as f32);
-        let x = |x: f32| (x - left) / self.scale;
-        let y = |y: f32| (y - top) / self.scale;
+        let x = |x: f32| (x - left) / self.scale_x;
+        let y = |y: f32| (y - top) / self.scale_y;
         Rect::new(x(rect.x1), y(rect.y1), x(rect.x2), y(rect.y2))
             .clipped(self.source_width_px as f32, self.source_height_px as f32)
     }
@@ -64,7 +67,8 @@ pub fn letterbox(image: &Rgb8, side_px: u32, padding: Padding) -> (Rgb8, Fit) {
     let scale = f64::from(side_px) / f64::from(width.max(height));
     let layout = layout((width, height), (side_px, scale), padding);
     let fit = Fit {
-        scale: scale as f32,
+        scale_x: layout.inner.0 as f32 / width as f32,
+        scale_y: layout.inner.1 as f32 / height as f32,
         left_px: layout.offset.0,
         top_px: layout.offset.1,
         source_width_px: width,

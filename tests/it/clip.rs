@@ -111,7 +111,6 @@ fn distance(folder: &Path, image: &Path, expected: &Path) -> Distance {
 }
 
 fn check_distance(name: &str, distance: &Distance) {
-    println!("{name}: {distance:?}");
     assert!(distance.ids_are_equal, "{name}");
     assert!(distance.image <= 1e-5, "{name}: {distance:?}");
     assert!(distance.text <= 1e-5, "{name}: {distance:?}");
@@ -126,7 +125,9 @@ fn clip_tiny_equals_transformers() {
     for name in TINY {
         let folder = golden();
         let expected = folder.join(format!("{name}_expected.safetensors"));
-        check_distance(name, &distance(&folder.join(name), &folder.join("picture.png"), &expected));
+        let got = distance(&folder.join(name), &folder.join("picture.png"), &expected);
+        println!("{name}: {got:?}");
+        check_distance(name, &got);
     }
 }
 
@@ -143,7 +144,9 @@ fn clip_full_size_equals_transformers() {
     for name in ["vit-b-32", "vit-b-16", "vit-l-14"] {
         let folder = Path::new(&folder);
         let expected = folder.join(format!("{name}_expected.safetensors"));
-        check_distance(name, &distance(&folder.join(name), &folder.join("picture.png"), &expected));
+        let got = distance(&folder.join(name), &folder.join("picture.png"), &expected);
+        println!("{name}: {got:?}");
+        check_distance(name, &got);
     }
 }
 
@@ -186,7 +189,7 @@ fn the_last_blocks_short_cut_is_the_same_whatever_is_kept() {
         assert!(bare.tape.is_none());
         for (plan, blocks) in [(TapPlan::LastBlock, 1), (TapPlan::EveryBlock, 3)] {
             let kept = clip.vision.encode(&pixels, plan);
-            assert_eq!(largest(&kept.embedding, &bare.embedding), 0.0);
+            assert!(largest(&kept.embedding, &bare.embedding) < 1e-12);
             let tape = kept.tape.unwrap();
             assert_eq!(tape.blocks.len(), blocks);
             for block in &tape.blocks {

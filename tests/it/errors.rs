@@ -107,7 +107,11 @@ async fn prompts_beyond_the_limits_are_refused() {
         (with(Vec::new()), "similarity.prompts", "at least 1 prompt"),
         (with(vec!["a".to_owned(); 10_000]), "similarity.prompts", "has 10000 items, limit 256"),
         (with(texts(&["a", ""])), "similarity.prompts[1]", "must not be empty"),
-        (with(texts(&["a", "b", &long])), "similarity.prompts[2]", "is 5000 bytes long, limit 4096"),
+        (
+            with(texts(&["a", "b", &long])),
+            "similarity.prompts[2]",
+            "is 5000 bytes long, limit 4096",
+        ),
         (nulls, "similarity.null_prompts", "has 65 items, limit 64"),
         (
             v1::VerifyRequest { similarity: None, ..good() },
@@ -232,8 +236,7 @@ async fn heatmaps_that_would_weigh_too_much_are_refused_before_they_are_made() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_beyond_the_limit_is_refused_and_the_next_one_is_served() {
-    let server =
-        TestServer::with(Config { max_message_bytes: 100_000, ..Config::default() }).await;
+    let server = TestServer::with(Config { max_message_bytes: 100_000, ..Config::default() }).await;
     let request = v1::VerifyRequest { image: encoded(vec![0; 200_000]), ..good() };
     let status = refusal(&mut server.client().await, request).await;
     assert_eq!(status.code(), Code::OutOfRange);

@@ -14,7 +14,7 @@ use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
-use veriframe::proto::v1::VerifyRequest;
+use veriframe::proto::v1;
 use veriframe::server::{Config, LIVE, READY};
 use veriframe::telemetry::Exporter;
 
@@ -69,7 +69,10 @@ async fn reflection_lists_every_service_and_knows_the_errors_in_streams() {
     }
     for symbol in ["veriframe.v1.StreamConfig", "google.rpc.Status"] {
         let answer = ask(MessageRequest::FileContainingSymbol(symbol.to_owned())).await;
-        assert!(matches!(answer, MessageResponse::FileDescriptorResponse(_)), "{symbol}: {answer:?}");
+        assert!(
+            matches!(answer, MessageResponse::FileDescriptorResponse(_)),
+            "{symbol}: {answer:?}"
+        );
     }
 }
 
@@ -89,7 +92,7 @@ async fn metrics_count_calls_and_have_an_edge_at_the_target() {
     let server = TestServer::start().await;
     let mut client = server.client().await;
     client.verify(good()).await.unwrap();
-    client.verify(VerifyRequest::default()).await.unwrap_err();
+    client.verify(v1::VerifyRequest::default()).await.unwrap_err();
     // The server counts a call when its last byte is on its way: stop, so that it has.
     server.stop().await.unwrap();
     let page = page(exporter.address().unwrap()).await;

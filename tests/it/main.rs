@@ -1,5 +1,7 @@
 //! Integration tests, one binary.
 #![expect(clippy::unwrap_used, reason = "a test stops where something is not as it should be")]
+#![expect(clippy::unnecessary_wraps, reason = "parts of a request are optional on the wire")]
+#![expect(clippy::print_stdout, reason = "full-size runs print the figures they reach")]
 
 mod clip;
 mod decode;
@@ -7,7 +9,9 @@ mod engine;
 mod errors;
 mod explain;
 mod health;
+mod inspect;
 mod layering;
+mod served;
 mod stream;
 mod support;
 mod verify;

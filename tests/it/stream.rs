@@ -84,9 +84,8 @@ async fn every_frame_gets_its_result_in_order_and_a_summary_closes() {
     }
     let summary = told.summary.unwrap();
     assert_eq!((summary.frames, summary.ok, summary.errors), (40, 40, 0));
-    let nanos = |duration: Option<prost_types::Duration>| {
-        Duration::try_from(duration.unwrap()).unwrap()
-    };
+    let nanos =
+        |duration: Option<prost_types::Duration>| Duration::try_from(duration.unwrap()).unwrap();
     assert!(nanos(summary.mean_latency) <= nanos(summary.max_latency));
     assert!(nanos(summary.max_latency) <= nanos(summary.elapsed));
 }

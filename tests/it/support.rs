@@ -198,7 +198,7 @@ pub(crate) fn good() -> v1::VerifyRequest {
     }
 }
 
-/// The fields that a BadRequest names.
+/// The fields that a `BadRequest` names.
 pub(crate) fn fields(status: &Status) -> Vec<String> {
     let details = status.get_error_details();
     let violations = details.bad_request().map(|bad| bad.field_violations.clone());

@@ -159,7 +159,10 @@ async fn regions_take_the_prompts_of_the_similarity_part() {
     let found = answer.detection.unwrap().detections;
     let regions = answer.regions.unwrap();
     assert_eq!(regions.regions.len(), found.len().min(3));
-    assert_eq!((regions.model.unwrap().name, regions.detector.unwrap().name), ("clip".into(), "yolo".into()));
+    assert_eq!(
+        (regions.model.unwrap().name, regions.detector.unwrap().name),
+        ("clip".into(), "yolo".into())
+    );
     for (region, found) in regions.regions.iter().zip(&found) {
         assert_eq!(region.detection.as_ref(), Some(found));
         let prompts: Vec<&str> = region.scores.iter().map(|score| score.prompt.as_str()).collect();

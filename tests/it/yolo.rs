@@ -375,7 +375,7 @@ fn module_trees_without_an_end_are_refused() {
     // Twenty levels, each holding the one below twice: a million modules to visit.
     let mut tree = [b"\x80\x02".to_vec(), module(b"}", b"}")].concat();
     for level in 0..20u8 {
-        let twice = [&[b'}', b'('], text("a").as_slice(), &[b'h', level]].concat();
+        let twice = [b"}(".as_slice(), text("a").as_slice(), &[b'h', level]].concat();
         let twice = [&twice, text("b").as_slice(), &[b'h', level, b'u']].concat();
         tree.extend([&[b'q', level, b'0'], module(b"}", &twice).as_slice()].concat());
     }

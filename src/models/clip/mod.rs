@@ -8,6 +8,7 @@ mod checkpoint;
 mod config;
 mod layers;
 mod preprocess;
+mod shapes;
 mod taps;
 mod text;
 mod tokenizer;
@@ -65,7 +66,8 @@ impl Clip {
     }
 }
 
-/// Scales each row to unit length: `[.., D]` to `[.., D]`.
+/// Scales each row to unit length: `[.., D]` to `[.., D]`. As in the reference, a row of zeros has
+/// no direction and becomes NaN; callers that meet untrusted nets check for finite values.
 pub fn normalised(embedding: &Tensor) -> Tensor {
     embedding / embedding.norm_scalaropt_dim(2.0, [-1i64].as_slice(), true)
 }

@@ -3,6 +3,7 @@
 //! Follows `image_processing_pil_clip.py` of transformers. Resizing and cropping work on u8 pixels
 //! on the CPU; scaling and normalising on the model's device.
 
+use std::fmt;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -113,9 +114,26 @@ impl Preprocess {
     }
 }
 
+impl fmt::Display for Preprocess {
+    /// In words: "shortest edge 224 px, Bicubic, middle 224x224 px".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let filter = self.filter;
+        match self.resizing {
+            Resizing::ShortestEdge(side) => write!(f, "shortest edge {side} px, {filter:?}"),
+            Resizing::Exact(Size { width, height }) => write!(f, "{width}x{height} px, {filter:?}"),
+            Resizing::Keep => f.write_str("no resizing"),
+        }?;
+        match self.crop {
+            Some(Size { width, height }) => write!(f, ", middle {width}x{height} px"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// The fields with the defaults of CLIP's image processor.
 #[derive(Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "these are the file's own switches")]
 struct Fields {
     do_resize: bool,
     size: SizeField,

@@ -157,11 +157,11 @@ impl Machine<'_> {
 
     fn build(&mut self) -> Result<(), String> {
         let (state, target) = (self.pop()?, self.top()?);
-        let Value::Object(object) = &mut self.values[target.0 as usize] else {
-            return Err("a state is set on what is no object".to_owned());
-        };
-        object.state = Some(state);
-        Ok(())
+        if let Value::Object(object) = &mut self.values[target.0 as usize] {
+            object.state = Some(state);
+            return Ok(());
+        }
+        Err("a state is set on what is no object".to_owned())
     }
 
     fn append(&mut self, op: u8) -> Result<(), String> {
@@ -400,7 +400,7 @@ mod tests {
         check(&[b"\x80\x02".as_slice(), &[b']'; 4000]].concat(), "stack is deeper than the limit");
         check(&[b"\x80\x02".as_slice(), &[b'('; 4000]].concat(), "more marks than the limit");
         // ((((…)))) one million deep, built and dropped.
-        let program = [b"\x80\x02)".as_slice(), &[0x85; 1_000_000], b"."].concat();
+        let program = [b"\x80\x02)".as_slice(), &vec![0x85; 1_000_000], b"."].concat();
         run(&program, &Limits::default()).unwrap();
     }
 

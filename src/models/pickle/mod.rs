@@ -1,4 +1,4 @@
-//! Pickled Python objects as inert data, and the tensors of PyTorch's `.pt` files.
+//! Pickled Python objects as inert data, and the tensors of `PyTorch`'s `.pt` files.
 //!
 //! A pickle is a program whose instructions may call any Python function. This interpreter builds
 //! data and executes nothing: a call becomes a [`Value::Object`] that records what was to be called
@@ -83,7 +83,7 @@ pub enum Value {
     Global(String),
     /// What a call would have made.
     Object(Box<Object>),
-    /// Something that the pickle leaves to its reader: storages, in PyTorch's files.
+    /// Something that the pickle leaves to its reader: storages, in `PyTorch`'s files.
     Persistent(Id),
 }
 
@@ -189,10 +189,9 @@ impl Pickle {
             Value::Global(name) => format!("the name {}", shown(name)),
             Value::Object(object) => {
                 if let Value::Global(name) = self.get(object.class) {
-                    format!("a {}", shown(name))
-                } else {
-                    "an object without a class name".to_owned()
+                    return format!("a {}", shown(name));
                 }
+                "an object without a class name".to_owned()
             }
             Value::Persistent(_) => "a storage".to_owned(),
         }

@@ -1,5 +1,5 @@
 //! A `.pt` file: a zip archive with the pickle `data.pkl` and a file for each storage,
-//! `data/N` (PyTorch's `torch/csrc/jit/serialization/docs` and `torch/serialization.py`).
+//! `data/N` (`PyTorch`'s `torch/csrc/jit/serialization/docs` and `torch/serialization.py`).
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -160,7 +160,7 @@ impl TorchFile {
         Ok(())
     }
 
-    /// The tensor that a recorded call of PyTorch's own rebuilding functions stands for.
+    /// The tensor that a recorded call of `PyTorch`'s own rebuilding functions stands for.
     fn tensor(&mut self, id: Id) -> Result<Tensor, String> {
         let not_a_tensor = || format!("is {}, not a tensor", self.pickle.describe(id));
         let mut object = self.pickle.object(id).ok_or_else(not_a_tensor)?;

@@ -11,7 +11,8 @@ use tch::{Device, Kind};
 
 use super::{BatchNorm, STRIDES_PX, Yolo, YoloConfig};
 use crate::models::pickle::{Id, Limits, Pickle, TorchFile};
-use crate::models::weights::{Weights, WeightsError, file_checksum};
+use crate::models::safetensors_file::file_checksum;
+use crate::models::weights::{Weights, WeightsError};
 
 /// Side of the input where a checkpoint does not tell.
 const INPUT_PX: u32 = 640;
@@ -57,12 +58,7 @@ impl YoloCheckpoint {
             read_safetensors(path)?
         };
         let Parts { weights, names, input_px } = parts;
-        let names = if let Some(names) = names {
-            names
-        } else {
-            let count = weights.shape("model.22.cv3.0.2.bias")?.first().copied().unwrap_or(0);
-            (0..count.min(CLASS_LIMIT as i64)).map(|i| format!("class {i}")).collect()
-        };
+        let names = names.map_or_else(|| unnamed(&weights), Ok)?;
         let config = YoloConfig::infer(&weights, names)?;
         let input_px = input_side(path, input_px)?;
         let checksum = file_checksum(path)?;
@@ -92,6 +88,12 @@ impl YoloCheckpoint {
     pub fn into_weights(self) -> Weights {
         self.weights.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Names for classes that have none.
+fn unnamed(weights: &Weights) -> Result<Vec<String>, WeightsError> {
+    let count = weights.shape("model.22.cv3.0.2.bias")?.first().copied().unwrap_or(0);
+    Ok((0..count.min(CLASS_LIMIT as i64)).map(|i| format!("class {i}")).collect())
 }
 
 /// What a file tells.

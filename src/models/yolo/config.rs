@@ -2,9 +2,6 @@
 
 use crate::models::weights::{Weights, WeightsError};
 
-/// Blocks in one chain that are believed; the largest published net has 6.
-const BLOCK_LIMIT: usize = 64;
-
 /// Input pixels per cell of each head level.
 pub const STRIDES_PX: [i64; 3] = [8, 16, 32];
 /// Bins of the distribution over one side's distance: 0 to 15 strides.
@@ -15,6 +12,9 @@ pub(super) const SIDE_CHANNELS: i64 = 4 * BINS;
 /// Layers that hold chains of bottlenecks, and how many of these the largest nets have.
 const CHAINS: [(i64, f64); 8] =
     [(2, 3.0), (4, 6.0), (6, 6.0), (8, 3.0), (12, 3.0), (15, 3.0), (18, 3.0), (21, 3.0)];
+
+/// Longest chain that is looked for; the longest published one has 6.
+const CHAIN_LIMIT: usize = 64;
 
 /// The published sizes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -94,7 +94,7 @@ impl YoloConfig {
         }
         let depths = CHAINS.map(|(layer, _)| {
             let has = |i: &usize| weights.has(&format!("model.{layer}.m.{i}.cv1.conv.weight"));
-            (0..BLOCK_LIMIT).take_while(has).count()
+            (0..CHAIN_LIMIT).take_while(has).count()
         });
         let box_width = outputs("model.22.cv2.0.0.conv.weight")?;
         let class_width = outputs("model.22.cv3.0.0.conv.weight")?;

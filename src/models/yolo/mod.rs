@@ -1,7 +1,7 @@
 //! `YOLOv8` detection: a convolutional backbone, a two-way feature pyramid and an anchor-free head.
 //!
 //! Written from the published architecture: Jocher et al., "Ultralytics `YOLOv8`", 2023 (figure and
-//! model table of its documentation); Wang et al., "CSPNet", arXiv 1911.11929; Liu et al., "Path
+//! model table of its documentation); Wang et al., "`CSPNet`", arXiv 1911.11929; Liu et al., "Path
 //! Aggregation Network", arXiv 1803.01534; Li et al., "Generalized Focal Loss", arXiv 2006.04388.
 //! Keys are those of the official checkpoints: `model.N` is the N-th layer.
 
