@@ -130,15 +130,9 @@ mod tests {
 
     fn corpus() -> Vec<String> {
         ["a face with uneven teeth", "A photo of a face", "치아가 고르지 않은 얼굴", "even teeth"]
-<<<<<<< HEAD
-            .repeat(3)
-            .into_iter()
-            .map(str::to_owned)
-=======
             .map(str::to_owned)
             .iter()
             .flat_map(|text| vec![text.clone(); 3])
->>>>>>> main
             .collect()
     }
 
