@@ -19,8 +19,9 @@ setup: ## Fetch libtorch (once; DEVICE=cuda for a GPU host)
 build: setup ## Build the program
 	cargo build --locked
 
+# Our own crate optimised, the libraries as the tests have them: nothing else is built twice.
 demo: setup ## Stream a generated clip through a server and leave a report
-	cargo run --locked -- demo
+	cargo run --locked --config 'profile.dev.opt-level=2' -- demo
 
 test: setup lint ## Every check that CI runs
 	cargo test --locked

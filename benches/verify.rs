@@ -108,6 +108,9 @@ fn write_large(folder: &Path) -> anyhow::Result<()> {
     config.vision.intermediate_size = 4096;
     (config.vision.num_hidden_layers, config.vision.num_attention_heads) = (24, 16);
     config.vision.patch_size = 14;
+    // The tokeniser is the demo model's, so its end of text is what this tower pools.
+    let demo = std::fs::read(Path::new(DEMO).join("clip/config.json"))?;
+    config.text.eos_token_id = serde_json::from_slice::<ClipConfig>(&demo)?.text.eos_token_id;
     std::fs::write(folder.join("config.json"), serde_json::to_vec(&config)?)?;
     std::fs::copy(Path::new(DEMO).join("clip/tokenizer.json"), folder.join("tokenizer.json"))?;
     std::fs::write(folder.join("preprocessor_config.json"), "{}")?;
