@@ -162,17 +162,21 @@ fn compare(ours: &[Candidate], expected: &[Candidate]) -> Result<(f32, f32), Str
     }
 }
 
-/// Checks everything that `name` has golden values of, and tells the largest differences.
-fn check(folder: &Path, name: &str) {
+/// Checks everything that `name` has golden values of, and tells the largest differences, a line
+/// for each comparison.
+fn check(folder: &Path, name: &str) -> String {
     let golden = Golden::open(folder, name);
     let paddings = [("rect", Padding::Minimal { stride: 32 }), ("square", Padding::Square)];
-    let mut wrong = Vec::new();
+    let (mut report, mut wrong) = (Vec::new(), Vec::new());
     for picture in golden.pictures() {
         let input = golden.input_difference(&picture);
-        println!("{name} {picture}: {:.2} % of the input's values differ", 100.0 * input);
+        let share = 100.0 * input;
+        report.push(format!("{name} {picture}: {share:.2} % of the input's values differ"));
         let raw = golden.raw_differences(&picture);
         let worst = raw.iter().copied().max_by(f64::total_cmp).unwrap();
-        println!("{name} {picture}: head levels differ by {worst:.1e} of their largest value");
+        report.push(format!(
+            "{name} {picture}: head levels differ by {worst:.1e} of their largest value"
+        ));
         if worst > RAW_TOLERANCE {
             wrong.push(format!("{picture}: head differs by {raw:?}"));
         }
@@ -180,11 +184,11 @@ fn check(folder: &Path, name: &str) {
             let ours = golden.detections(&picture, padding);
             let expected = golden.expected_detections(&picture, label);
             match compare(&ours, &expected) {
-                Ok((edge, confidence)) => println!(
+                Ok((edge, confidence)) => report.push(format!(
                     "{name} {picture} {label}: {} detections, edges within {edge:.4} px, \
                      confidences within {confidence:.1e}",
                     expected.len()
-                ),
+                )),
                 Err(reason) => wrong.push(format!(
                     "{picture} {label}: {} of {} detections: {reason}",
                     ours.len(),
@@ -194,11 +198,12 @@ fn check(folder: &Path, name: &str) {
         }
     }
     assert!(wrong.is_empty(), "{name}:\n{}", wrong.join("\n"));
+    report.join("\n")
 }
 
 #[test]
 fn a_tiny_checkpoint_of_ultralytics_finds_what_ultralytics_finds() {
-    check(&golden(), "tiny");
+    println!("{}", check(&golden(), "tiny"));
 }
 
 /// How to make the folder: `tests/golden/yolo.py --full`.
@@ -209,7 +214,7 @@ fn yolo_full_size_checkpoints_find_what_ultralytics_finds() {
         return;
     };
     for name in ["yolov8n", "yolov8s"] {
-        check(&folder, name);
+        println!("{}", check(&folder, name));
     }
 }
 
