@@ -1,7 +1,6 @@
 //! Integration tests, one binary.
 #![expect(clippy::unwrap_used, reason = "a test stops where something is not as it should be")]
 #![expect(clippy::unnecessary_wraps, reason = "parts of a request are optional on the wire")]
-#![expect(clippy::print_stdout, reason = "full-size runs print the figures they reach")]
 
 mod clip;
 mod decode;
