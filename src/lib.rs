@@ -17,6 +17,7 @@
 //! - Only `proto` and what stands below it know the wire types.
 //! - `unsafe` stands in `libtorch` alone.
 
+pub mod units;
 pub mod libtorch;
 pub mod telemetry;
 pub mod vision;

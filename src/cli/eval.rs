@@ -18,8 +18,8 @@ use crate::evaluation::faces::{EvaluationError, FaceOptions, FaceReport, Scorer,
 use crate::evaluation::localisation::Map;
 use crate::explain::Method;
 use crate::scenes::{FaceSpec, HELD_OUT, Part, draw};
-use crate::serving::Catalog;
 use crate::serving::clip::{ClipService, DEFAULT_NULLS, MapJob, TextEmbedding};
+use crate::serving::{Catalog, Terms};
 use crate::vision::boxes::NmsOptions;
 use crate::vision::image::Rgb8;
 
@@ -140,8 +140,11 @@ impl Bench<'_> {
         for seed in (FIRST..).take(self.faces as usize).take_while(|_| self.goes_on()) {
             let scene = draw(&FaceSpec::sample(seed), 224);
             let options = NmsOptions { min_confidence: MIN_CONFIDENCE, ..NmsOptions::default() };
-            let found =
-                self.runtime.block_on(detector.detect(Arc::new(scene.image), options, None))?;
+            let found = self.runtime.block_on(detector.detect(
+                Arc::new(scene.image),
+                options,
+                Terms::default(),
+            ))?;
             let truths = scene.parts.iter();
             pictures.push(Picture {
                 truths: truths.map(|&(part, rect)| Truth { class: part.index(), rect }).collect(),
@@ -175,12 +178,12 @@ impl Bench<'_> {
 /// The served model as the evaluation wants it.
 struct Served<'a> {
     runtime: &'a Runtime,
-    clip: &'a ClipService,
+    clip: ClipService,
 }
 
 impl Served<'_> {
     fn texts(&self, texts: &[String]) -> Result<Vec<TextEmbedding>, EvaluationError> {
-        let embedded = self.runtime.block_on(self.clip.embed_texts(texts, None));
+        let embedded = self.runtime.block_on(self.clip.embed_texts(texts, Terms::default()));
         embedded.map_err(|error| EvaluationError::Model(error.to_string()))
     }
 }
@@ -193,7 +196,7 @@ impl Scorer for Served<'_> {
     fn embed_images(&mut self, images: &[&Rgb8]) -> Result<Vec<Vec<f32>>, EvaluationError> {
         let jobs = images.iter().map(|image| {
             let image = Arc::new((*image).clone());
-            self.clip.embed_image(image, None, None)
+            self.clip.embed_image(image, None, Terms::default())
         });
         let seen = self.runtime.block_on(futures::future::try_join_all(jobs));
         let seen = seen.map_err(|error| EvaluationError::Model(error.to_string()))?;
@@ -213,7 +216,8 @@ impl Scorer for Served<'_> {
             methods: methods.to_vec(),
         };
         let image = Arc::new(image.clone());
-        let seen = self.runtime.block_on(self.clip.embed_image(image, Some(maps), None));
+        let seen =
+            self.runtime.block_on(self.clip.embed_image(image, Some(maps), Terms::default()));
         let seen = seen.map_err(|error| EvaluationError::Model(error.to_string()))?;
         let area = seen.area;
         let map = |map: crate::explain::RawMap| Map { values: map.values, grid: map.grid, area };

@@ -10,7 +10,7 @@ use super::batcher::{Decision, Pace, Rules, decide};
 use super::job::{Answer, Job, Reply};
 use super::queue::{Limits, Pass, Place, Queue, Refusal, Waiting};
 use super::replicas::Replicas;
-use super::{BatchModel, Config, Depth, EngineError, Health};
+use super::{BatchModel, Config, Depth, EngineError, Health, Terms};
 use crate::telemetry::metrics::{self, EngineLoad, ItemOutcome};
 
 /// One item of a batch, with its place to return to.
@@ -103,11 +103,12 @@ impl<M: BatchModel> Dispatch<M> {
     pub(super) fn enqueue(
         self: &Arc<Self>,
         input: M::Input,
-        deadline: Option<Instant>,
+        terms: Terms,
         reply: oneshot::Sender<Answer<M>>,
         now: Instant,
     ) -> Result<Ticket<M>, EngineError> {
         let (key, bytes) = (M::key(&input), M::bytes(&input));
+        let deadline = terms.deadline;
         if deadline.is_some_and(|deadline| deadline <= now) {
             return Err(EngineError::Expired);
         }

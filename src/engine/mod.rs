@@ -21,6 +21,7 @@ mod error;
 mod job;
 mod queue;
 mod replicas;
+mod terms;
 mod worker;
 
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -37,6 +38,7 @@ pub use config::Config;
 pub use error::{DeviceError, EngineError, ItemError};
 pub use job::{Completed, Timing};
 pub use replicas::Health;
+pub use terms::{Flow, Priority, Terms};
 
 /// A model as the engine sees it: something that runs batches.
 ///
@@ -153,14 +155,15 @@ impl<M: BatchModel> Engine<M> {
     /// Needs a tokio runtime with time. Dropping the future frees the item's place.
     ///
     /// Errors: [`EngineError::Full`] at once when the queue is full; [`EngineError::Expired`] when
-    /// `deadline` passes first; the rest as [`EngineError`] says.
+    /// the deadline passes first; the rest as [`EngineError`] says.
     pub async fn submit(
         &self,
         input: M::Input,
-        deadline: Option<Instant>,
+        terms: Terms,
     ) -> Result<Completed<M::Output>, EngineError> {
+        let deadline = terms.deadline;
         let (reply, answer) = oneshot::channel();
-        let entry = self.inner.dispatch.enqueue(input, deadline, reply, Instant::now());
+        let entry = self.inner.dispatch.enqueue(input, terms, reply, Instant::now());
         let result = match entry {
             Err(refusal) => Err(refusal),
             Ok(ticket) => {

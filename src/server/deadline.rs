@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 
-use crate::serving::{Deadline, ServingError};
+use crate::serving::{Deadline, ServingError, Terms};
 
 /// The header's name.
 const HEADER: &str = "grpc-timeout";
@@ -17,22 +17,23 @@ const HEADER: &str = "grpc-timeout";
 /// clock runs out.
 const MARGIN: Duration = Duration::from_millis(10);
 
-/// A call's deadline, as an extension of its request.
+/// A call's terms, as an extension of its request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct CallDeadline(pub(super) Deadline);
+pub(super) struct CallTerms(pub(super) Terms);
 
-impl CallDeadline {
+impl CallTerms {
     /// By a call's headers; `arrived` is when they came. A malformed header counts as none.
     pub(super) fn of(headers: &HeaderMap, arrived: Instant) -> Self {
         let timeout = headers.get(HEADER).and_then(|value| parse(value.to_str().ok()?));
-        Self(timeout.and_then(|timeout| {
+        let deadline = timeout.and_then(|timeout| {
             arrived.checked_add(timeout.saturating_sub(MARGIN.min(timeout / 20)))
-        }))
+        });
+        Self(Terms::until(deadline))
     }
 
     /// Of a request that came through the layer that sets it.
-    pub(super) fn in_request<T>(request: &tonic::Request<T>) -> Deadline {
-        request.extensions().get::<Self>().and_then(|deadline| deadline.0)
+    pub(super) fn in_request<T>(request: &tonic::Request<T>) -> Terms {
+        request.extensions().get::<Self>().map(|terms| terms.0).unwrap_or_default()
     }
 }
 
@@ -109,10 +110,10 @@ mod tests {
                 http::HeaderName::from_static(HEADER),
                 http::HeaderValue::from_static(value),
             )]);
-            let CallDeadline(deadline) = CallDeadline::of(&headers, arrived);
-            assert_eq!(deadline, Some(arrived + Duration::from_millis(taken)), "{value}");
+            let CallTerms(terms) = CallTerms::of(&headers, arrived);
+            assert_eq!(terms.deadline, Some(arrived + Duration::from_millis(taken)), "{value}");
         }
-        assert_eq!(CallDeadline::of(&HeaderMap::new(), arrived).0, None);
+        assert_eq!(CallTerms::of(&HeaderMap::new(), arrived).0, Terms::default());
     }
 
     #[test]

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Error as TransportError, Server};
 
@@ -59,7 +59,12 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServerError> {
     let config = Arc::new(config);
-    let answering = Answering { catalog: Arc::clone(&catalog), config: Arc::clone(&config) };
+    let draining = CancellationToken::new();
+    let answering = Answering {
+        catalog: Arc::clone(&catalog),
+        config: Arc::clone(&config),
+        draining: draining.clone(),
+    };
     let (health, health_service) = Health::new().await;
     let service = VerificationServiceServer::new(Verification::new(answering.clone()))
         .max_decoding_message_size(config.max_message_bytes)
@@ -71,7 +76,7 @@ pub async fn run(
         .add_service(reflection().build_v1alpha()?)
         .add_service(service);
 
-    let (stopping, stopped) = oneshot::channel::<()>();
+    let stopping = draining.clone();
     let signal = async {
         let ready = async {
             answering.warm_up().await;
@@ -83,13 +88,12 @@ pub async fn run(
             () = ready => {}
         }
         health.stop().await;
-        drop(stopping);
+        stopping.cancel();
     };
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let serving = router.serve_with_incoming_shutdown(incoming, signal);
     let cut_off = async {
-        // A dropped sender is the sign.
-        drop(stopped.await);
+        draining.cancelled().await;
         tokio::time::sleep(config.drain_limit).await;
     };
     tokio::select! {

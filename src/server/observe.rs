@@ -19,7 +19,7 @@ use tonic::{Code, Status};
 use tower::{Layer, Service};
 use tracing::{Instrument, Span};
 
-use super::deadline::CallDeadline;
+use super::deadline::CallTerms;
 use super::status;
 use crate::telemetry::metrics;
 
@@ -75,8 +75,8 @@ where
         let method = method(request.uri().path());
         let id = request_id(request.headers());
         let started = Instant::now();
-        let deadline = CallDeadline::of(request.headers(), started);
-        request.extensions_mut().insert(deadline);
+        let terms = CallTerms::of(request.headers(), started);
+        request.extensions_mut().insert(terms);
         let span = tracing::info_span!("call", method = method.name, id = ?id);
         let mut call =
             Call { method: method.name, started, code: Code::Cancelled, span, place: None };

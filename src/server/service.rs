@@ -7,12 +7,12 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::answer::Answering;
 use super::convert::{Parts, convert_image, named};
-use super::deadline::{CallDeadline, within};
+use super::deadline::{CallTerms, within};
 use super::status::status;
 use super::{respond, stream};
 use crate::proto::v1;
 use crate::proto::v1::verification_service_server::VerificationService;
-use crate::serving::{Deadline, ServingError};
+use crate::serving::{ServingError, Terms};
 use crate::verification::{Timing, VerifyRequest, VerifyResult, decode};
 
 /// `veriframe.v1.VerificationService`.
@@ -30,21 +30,21 @@ impl Verification {
         &self,
         image: Option<v1::Image>,
         parts: Parts,
-        deadline: Deadline,
+        terms: Terms,
     ) -> Result<VerifyResult, Status> {
         let asked = parts.convert(&self.answering.config.request_limits);
         let (frame, asked) = match (convert_image(image), asked) {
             (frame, Ok(asked)) => (frame, asked),
             (_, Err(error)) => (Err(error), VerifyRequest::default()),
         };
-        let result = self.answering.frame(frame, &asked, deadline).await;
+        let result = self.answering.frame(frame, &asked, terms).await;
         result.map_err(|error| status(&error))
     }
 
     async fn places(
         &self,
         request: v1::EmbedRequest,
-        deadline: Deadline,
+        terms: Terms,
     ) -> Result<v1::EmbedResponse, ServingError> {
         let arrived = Instant::now();
         let v1::EmbedRequest { model, image, texts } = request;
@@ -60,9 +60,9 @@ impl Verification {
             None => None,
             some => {
                 let frame = convert_image(some)?;
-                let pixels = decode(catalog, frame, &config.image_limits, deadline).await?;
+                let pixels = decode(catalog, frame, &config.image_limits, terms).await?;
                 timing.decode = arrived.elapsed();
-                let seen = clip.embed_image(pixels, None, deadline).await?;
+                let seen = clip.embed_image(pixels, None, terms).await?;
                 timing.preprocess = seen.timing.preprocess;
                 timing.queue = seen.timing.queue;
                 timing.inference = seen.timing.inference;
@@ -70,7 +70,7 @@ impl Verification {
                 Some(respond::vector(&seen.vector))
             }
         };
-        let texts = clip.embed_texts(&texts, deadline).await?;
+        let texts = clip.embed_texts(&texts, terms).await?;
         timing.total = arrived.elapsed();
         Ok(v1::EmbedResponse {
             model: Some(respond::identity(clip.identity())),
@@ -87,11 +87,11 @@ impl VerificationService for Verification {
         &self,
         request: Request<v1::VerifyRequest>,
     ) -> Result<Response<v1::VerifyResponse>, Status> {
-        let deadline = CallDeadline::in_request(&request);
+        let terms = CallTerms::in_request(&request);
         let v1::VerifyRequest { image, similarity, detection, regions, heatmaps } =
             request.into_inner();
         let parts = Parts { similarity, detection, regions, heatmaps };
-        let result = self.picture(image, parts, deadline).await?;
+        let result = self.picture(image, parts, terms).await?;
         Ok(Response::new(respond::verified(result)))
     }
 
@@ -101,18 +101,18 @@ impl VerificationService for Verification {
         &self,
         request: Request<Streaming<v1::VerifyStreamRequest>>,
     ) -> Result<Response<Self::VerifyStreamStream>, Status> {
-        let deadline = CallDeadline::in_request(&request);
+        let terms = CallTerms::in_request(&request);
         let answering = Arc::new(self.answering.clone());
-        stream::answer(answering, request.into_inner(), deadline).await.map(Response::new)
+        stream::answer(answering, request.into_inner(), terms).await.map(Response::new)
     }
 
     async fn embed(
         &self,
         request: Request<v1::EmbedRequest>,
     ) -> Result<Response<v1::EmbedResponse>, Status> {
-        let deadline = CallDeadline::in_request(&request);
-        let work = self.places(request.into_inner(), deadline);
-        let result = within(deadline, "the server", work).await;
+        let terms = CallTerms::in_request(&request);
+        let work = self.places(request.into_inner(), terms);
+        let result = within(terms.deadline, "the server", work).await;
         result.map(Response::new).map_err(|error| status(&error))
     }
 
@@ -120,11 +120,11 @@ impl VerificationService for Verification {
         &self,
         request: Request<v1::DetectRequest>,
     ) -> Result<Response<v1::DetectResponse>, Status> {
-        let deadline = CallDeadline::in_request(&request);
+        let terms = CallTerms::in_request(&request);
         let v1::DetectRequest { image, detection } = request.into_inner();
         let detection = Some(detection.unwrap_or_default());
         let parts = Parts { detection, ..Parts::default() };
-        let result = self.picture(image, parts, deadline).await?;
+        let result = self.picture(image, parts, terms).await?;
         Ok(Response::new(v1::DetectResponse {
             detection: result.detection.map(respond::detection),
             frame_size: Some(respond::size(result.size)),
@@ -136,11 +136,11 @@ impl VerificationService for Verification {
         &self,
         request: Request<v1::ExplainRequest>,
     ) -> Result<Response<v1::ExplainResponse>, Status> {
-        let deadline = CallDeadline::in_request(&request);
+        let terms = CallTerms::in_request(&request);
         let v1::ExplainRequest { image, heatmaps } = request.into_inner();
         let heatmaps = Some(heatmaps.unwrap_or_default());
         let parts = Parts { heatmaps, ..Parts::default() };
-        let result = self.picture(image, parts, deadline).await?;
+        let result = self.picture(image, parts, terms).await?;
         Ok(Response::new(v1::ExplainResponse {
             heatmaps: result.heatmaps.map(respond::heatmaps),
             frame_size: Some(respond::size(result.size)),
@@ -153,14 +153,14 @@ impl VerificationService for Verification {
         _request: Request<v1::ListModelsRequest>,
     ) -> Result<Response<v1::ListModelsResponse>, Status> {
         let catalog = &self.answering.catalog;
-        let clips = catalog.clips().map(|clip| v1::ModelInfo {
+        let clips = catalog.clips().into_iter().map(|clip| v1::ModelInfo {
             identity: Some(respond::identity(clip.identity())),
             kind: v1::ModelKind::Clip.into(),
             embedding_width: clip.dimension() as u32,
             logit_scale: clip.scale(),
             classes: Vec::new(),
         });
-        let detectors = catalog.detectors().map(|detector| v1::ModelInfo {
+        let detectors = catalog.detectors().into_iter().map(|detector| v1::ModelInfo {
             identity: Some(respond::identity(detector.identity())),
             kind: v1::ModelKind::Detector.into(),
             embedding_width: 0,

@@ -19,7 +19,7 @@ use super::status::{in_band, status};
 use crate::proto::v1;
 use crate::proto::v1::frame_result::Outcome;
 use crate::proto::v1::verify_stream_request::Message;
-use crate::serving::{Deadline, ServingError};
+use crate::serving::{ServingError, Terms};
 
 /// What the client gets.
 pub(super) type Responses = BoxStream<'static, Result<v1::VerifyStreamResponse, Status>>;
@@ -34,19 +34,19 @@ const DEFAULT_IN_FLIGHT: usize = 8;
 pub(super) async fn answer(
     answering: Arc<Answering>,
     mut requests: Streaming<v1::VerifyStreamRequest>,
-    deadline: Deadline,
+    terms: Terms,
 ) -> Result<Responses, Status> {
     let first = async { Ok(requests.message().await) };
-    let first = within(deadline, "the stream's configuration", first).await;
+    let first = within(terms.deadline, "the stream's configuration", first).await;
     let first = first.map_err(|error| status(&error))??;
     let Some(Message::Config(config)) = first.and_then(|request| request.message) else {
         let error = ServingError::invalid("config", "the first message must be a configuration");
         return Err(status(&error));
     };
-    let intake = Intake::open(answering, config, deadline).map_err(|error| status(&error))?;
+    let intake = Intake::open(answering, config, terms).map_err(|error| status(&error))?;
     let window = intake.max_in_flight;
     let steps = steps(requests, intake).buffered(window).boxed();
-    let ending = Ending { steps, deadline, tally: Tally::new(Instant::now()) };
+    let ending = Ending { steps, terms, tally: Tally::new(Instant::now()) };
     Ok(stream::unfold(Some(ending), Ending::next).boxed())
 }
 
@@ -74,22 +74,22 @@ fn steps(
 /// What is known of a stream while its messages come in.
 struct Intake {
     answering: Arc<Answering>,
-    terms: Arc<StreamTerms>,
+    asked: Arc<StreamTerms>,
     max_in_flight: usize,
     last_sequence: Option<u64>,
-    deadline: Deadline,
+    terms: Terms,
 }
 
 impl Intake {
     fn open(
         answering: Arc<Answering>,
         config: v1::StreamConfig,
-        deadline: Deadline,
+        terms: Terms,
     ) -> Result<Self, ServingError> {
-        let terms = answering.terms(config)?;
-        let max_in_flight = terms.max_in_flight.unwrap_or(DEFAULT_IN_FLIGHT);
-        let terms = Arc::new(terms);
-        Ok(Self { answering, terms, max_in_flight, last_sequence: None, deadline })
+        let asked = answering.asked(config)?;
+        let max_in_flight = asked.max_in_flight.unwrap_or(DEFAULT_IN_FLIGHT);
+        let asked = Arc::new(asked);
+        Ok(Self { answering, asked, max_in_flight, last_sequence: None, terms })
     }
 
     /// The work that a message calls for, if any; an error ends the stream.
@@ -110,15 +110,15 @@ impl Intake {
     }
 
     fn replace(&mut self, config: v1::StreamConfig) -> Result<(), ServingError> {
-        let terms = self.answering.terms(config)?;
-        if let Some(window) = terms.max_in_flight
+        let asked = self.answering.asked(config)?;
+        if let Some(window) = asked.max_in_flight
             && window != self.max_in_flight
         {
             let reason =
                 format!("is {window}, was {} and stays for the stream", self.max_in_flight);
             return Err(ServingError::invalid("config.max_in_flight", reason));
         }
-        self.terms = Arc::new(terms);
+        self.asked = Arc::new(asked);
         Ok(())
     }
 
@@ -135,11 +135,11 @@ impl Intake {
                 convert_image(image)
             }
         };
-        let (answering, terms) = (Arc::clone(&self.answering), Arc::clone(&self.terms));
-        let own = terms.frame_timeout.and_then(|timeout| arrived.checked_add(timeout));
-        let deadline = earlier(self.deadline, own);
+        let (answering, asked) = (Arc::clone(&self.answering), Arc::clone(&self.asked));
+        let own = asked.frame_timeout.and_then(|timeout| arrived.checked_add(timeout));
+        let terms = Terms { deadline: earlier(self.terms.deadline, own), ..self.terms };
         let work = async move {
-            let result = answering.frame(image, &terms.asked, deadline).await;
+            let result = answering.frame(image, &asked.asked, terms).await;
             let took = arrived.elapsed();
             let outcome = match result {
                 Ok(result) => Outcome::Ok(respond::verified(result)),
@@ -156,11 +156,11 @@ impl Intake {
 }
 
 impl Answering {
-    /// The terms of a configuration whose models exist.
-    fn terms(&self, config: v1::StreamConfig) -> Result<StreamTerms, ServingError> {
-        let terms = convert_stream(config, &self.config.request_limits);
-        let terms = terms.map_err(|error| error.within("config."))?;
-        let asked = &terms.asked;
+    /// What a configuration asks; its models exist.
+    fn asked(&self, config: v1::StreamConfig) -> Result<StreamTerms, ServingError> {
+        let stream = convert_stream(config, &self.config.request_limits);
+        let stream = stream.map_err(|error| error.within("config."))?;
+        let asked = &stream.asked;
         let similarity = asked.similarity.as_ref();
         let shared = similarity.and_then(|part| part.model.as_deref());
         let clips = [
@@ -175,7 +175,7 @@ impl Answering {
             let detector = asked.detection.as_ref().and_then(|part| part.model.as_deref());
             self.catalog.detector(detector)?;
         }
-        Ok(terms)
+        Ok(stream)
     }
 }
 
@@ -197,7 +197,7 @@ fn placed(error: ServingError) -> ServingError {
 /// The results, and what remains to be said after them.
 struct Ending {
     steps: BoxStream<'static, Step>,
-    deadline: Deadline,
+    terms: Terms,
     tally: Tally,
 }
 
@@ -208,7 +208,7 @@ impl Ending {
     ) -> Option<(Result<v1::VerifyStreamResponse, Status>, Option<Self>)> {
         let mut open = open?;
         let next = async { Ok(open.steps.next().await) };
-        let message = match within(open.deadline, "the stream", next).await {
+        let message = match within(open.terms.deadline, "the stream", next).await {
             Ok(Some(Ok((result, took)))) => {
                 open.tally.count(result.outcome.as_ref(), took);
                 let message = v1::verify_stream_response::Message::Result(result);

@@ -149,23 +149,23 @@ impl Catalog {
     }
 
     /// The CLIP model `name`, or the only (first by name) one where `None`.
-    pub fn clip(&self, name: Option<&str>) -> Result<&ClipService, ServingError> {
+    pub fn clip(&self, name: Option<&str>) -> Result<ClipService, ServingError> {
         find(&self.clips, "CLIP", name)
     }
 
     /// The detector `name`, or the only (first by name) one where `None`.
-    pub fn detector(&self, name: Option<&str>) -> Result<&DetectorService, ServingError> {
+    pub fn detector(&self, name: Option<&str>) -> Result<DetectorService, ServingError> {
         find(&self.detectors, "detection", name)
     }
 
     /// Every CLIP model, by name.
-    pub fn clips(&self) -> impl Iterator<Item = &ClipService> {
-        self.clips.values()
+    pub fn clips(&self) -> Vec<ClipService> {
+        self.clips.values().cloned().collect()
     }
 
     /// Every detector, by name.
-    pub fn detectors(&self) -> impl Iterator<Item = &DetectorService> {
-        self.detectors.values()
+    pub fn detectors(&self) -> Vec<DetectorService> {
+        self.detectors.values().cloned().collect()
     }
 
     /// A place among the pictures that are decoded or drawn at once; waits for one until the
@@ -192,16 +192,16 @@ impl Catalog {
     }
 }
 
-fn find<'a, T>(
-    models: &'a BTreeMap<String, T>,
+fn find<T: Clone>(
+    models: &BTreeMap<String, T>,
     kind: &'static str,
     name: Option<&str>,
-) -> Result<&'a T, ServingError> {
+) -> Result<T, ServingError> {
     let found = match name {
         Some(name) => models.get(name),
         None => models.values().next(),
     };
-    found.ok_or_else(|| ServingError::NotFound {
+    found.cloned().ok_or_else(|| ServingError::NotFound {
         kind,
         name: name.unwrap_or_default().to_owned(),
         known: if models.is_empty() {

@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use moka::sync::Cache;
 use tch::{Device, IndexOp, Kind, Tensor};
 
-use super::{Deadline, ModelIdentity, ServingError, blocking};
+use super::{ModelIdentity, ServingError, Terms, blocking};
 use crate::engine::{BatchModel, Completed, Config, DeviceError, Engine, ItemError, Timing};
 use crate::explain::{self, Contrast, Method, RawMap};
 use crate::models::clip::{Clip, ClipCheckpoint, Preprocess, TapPlan, normalised};
@@ -150,17 +150,17 @@ impl ClipService {
     pub async fn embed_texts(
         &self,
         prompts: &[String],
-        deadline: Deadline,
+        terms: Terms,
     ) -> Result<Vec<TextEmbedding>, ServingError> {
         // A few batches at a time: one request's many prompts must not fill the queue.
-        let waiting = prompts.iter().cloned().map(|prompt| self.embed_text(prompt, deadline));
+        let waiting = prompts.iter().cloned().map(|prompt| self.embed_text(prompt, terms));
         stream::iter(waiting).buffered(self.engine.config().max_batch * 2).try_collect().await
     }
 
     async fn embed_text(
         &self,
         prompt: String,
-        deadline: Deadline,
+        terms: Terms,
     ) -> Result<TextEmbedding, ServingError> {
         if let Some(known) = self.texts.get(&prompt) {
             metrics::record_cache("text", true);
@@ -168,7 +168,7 @@ impl ClipService {
         }
         metrics::record_cache("text", false);
         let tokens = self.checkpoint.tokenizer.encode(&prompt);
-        let done = self.submit(ClipInput::Text(tokens.ids), deadline).await?;
+        let done = self.submit(ClipInput::Text(tokens.ids), terms).await?;
         let ClipOutput::Text(vector) = done.output else {
             return Err(self.failed("a text job gave a picture's result"));
         };
@@ -186,14 +186,14 @@ impl ClipService {
         &self,
         image: Arc<Rgb8>,
         maps: Option<MapJob>,
-        deadline: Deadline,
+        terms: Terms,
     ) -> Result<ImageEmbedding, ServingError> {
         let started = Instant::now();
         let checkpoint = Arc::clone(&self.checkpoint);
         let (pixels, fit) = blocking(move || checkpoint.preprocess.apply(&image)).await?;
         let preprocess = started.elapsed();
         metrics::record_stage(Stage::Preprocess, preprocess);
-        let done = self.submit(ClipInput::Image { pixels, maps }, deadline).await?;
+        let done = self.submit(ClipInput::Image { pixels, maps }, terms).await?;
         let ClipOutput::Image { vector, maps, explain } = done.output else {
             return Err(self.failed("a picture job gave a text's result"));
         };
@@ -210,9 +210,9 @@ impl ClipService {
     async fn submit(
         &self,
         input: ClipInput,
-        deadline: Deadline,
+        terms: Terms,
     ) -> Result<Completed<ClipOutput>, ServingError> {
-        let result = self.engine.submit(input, deadline).await;
+        let result = self.engine.submit(input, terms).await;
         result.map_err(|error| ServingError::from_engine(&self.identity.name, error))
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tch::{Device, IndexOp, Kind, Tensor};
 
 use super::clip::StageTiming;
-use super::{Deadline, ModelIdentity, ServingError, blocking};
+use super::{ModelIdentity, ServingError, Terms, blocking};
 use crate::engine::{BatchModel, Config, DeviceError, Engine, ItemError, Timing};
 use crate::models::yolo::{BatchNorm, Yolo, YoloCheckpoint};
 use crate::telemetry::metrics::{self, Stage};
@@ -84,7 +84,7 @@ impl DetectorService {
         &self,
         image: Arc<Rgb8>,
         options: NmsOptions,
-        deadline: Deadline,
+        terms: Terms,
     ) -> Result<FoundBoxes, ServingError> {
         let started = Instant::now();
         let side = self.checkpoint.input_px;
@@ -96,7 +96,7 @@ impl DetectorService {
         let input = DetectorInput { pixels, min_confidence: options.min_confidence };
         let done = self
             .engine
-            .submit(input, deadline)
+            .submit(input, terms)
             .await
             .map_err(|error| ServingError::from_engine(&self.identity.name, error))?;
         let started = Instant::now();

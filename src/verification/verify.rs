@@ -16,7 +16,7 @@ use crate::serving::clip::{
     ClipService, DEFAULT_NULLS, ImageEmbedding, MapJob, StageTiming, TextEmbedding,
 };
 use crate::serving::yolo::DetectorService;
-use crate::serving::{Catalog, Deadline, ServingError, blocking};
+use crate::serving::{Catalog, ServingError, Terms, blocking};
 use crate::telemetry::metrics;
 use crate::vision::boxes::{NmsOptions, Rect};
 use crate::vision::image::{Limits, Rgb8, decode as decode_bytes, from_raw};
@@ -32,12 +32,12 @@ pub async fn verify(
     frame: Frame,
     request: &VerifyRequest,
     limits: &Limits,
-    deadline: Deadline,
+    terms: Terms,
 ) -> Result<VerifyResult, ServingError> {
     let arrived = Instant::now();
-    let image = decode(catalog, frame, limits, deadline).await?;
+    let image = decode(catalog, frame, limits, terms).await?;
     let decode = arrived.elapsed();
-    let mut result = verify_image(catalog, image, request, deadline).await?;
+    let mut result = verify_image(catalog, image, request, terms).await?;
     result.timing.decode = decode;
     result.timing.total = arrived.elapsed();
     Ok(result)
@@ -48,7 +48,7 @@ pub async fn decode(
     catalog: &Catalog,
     frame: Frame,
     limits: &Limits,
-    deadline: Deadline,
+    terms: Terms,
 ) -> Result<Arc<Rgb8>, ServingError> {
     let permit = catalog.cpu_permit(deadline).await?;
     let limits = *limits;
@@ -72,12 +72,12 @@ pub async fn verify_image(
     catalog: &Catalog,
     image: Arc<Rgb8>,
     request: &VerifyRequest,
-    deadline: Deadline,
+    terms: Terms,
 ) -> Result<VerifyResult, ServingError> {
     let started = Instant::now();
     let (looked, found) = tokio::try_join!(
-        look_for_all(catalog, &image, request, deadline),
-        find_boxes(catalog, &image, request, deadline),
+        look_for_all(catalog, &image, request, terms),
+        find_boxes(catalog, &image, request, terms),
     )?;
     let mut timing = Timing { total: started.elapsed(), ..Timing::default() };
     looked.stages.iter().chain(&found.stages).for_each(|stage| timing.add(stage));
@@ -118,7 +118,7 @@ async fn look_for_all(
     catalog: &Catalog,
     image: &Arc<Rgb8>,
     request: &VerifyRequest,
-    deadline: Deadline,
+    terms: Terms,
 ) -> Result<Looked, ServingError> {
     let similarity = request.similarity.as_ref();
     let maps = request.heatmaps.as_ref().map(|maps| maps.completed(similarity)).transpose()?;
@@ -126,7 +126,7 @@ async fn look_for_all(
         (Some(similarity), Some(maps)) => similarity.model == maps.model,
         _ => true,
     };
-    let view = View { catalog, image, deadline };
+    let view = View { catalog, image, terms };
     if same_model {
         return view.look(similarity, maps.as_ref()).await;
     }
@@ -161,7 +161,7 @@ impl Heatmaps {
 struct View<'a> {
     catalog: &'a Catalog,
     image: &'a Arc<Rgb8>,
-    deadline: Deadline,
+    terms: Terms,
 }
 
 impl View<'_> {
@@ -179,25 +179,25 @@ impl View<'_> {
         let clip = self.catalog.clip(model)?;
         let scored = async {
             let Some(part) = similarity else { return Ok(None) };
-            Texts::embed(clip, &part.prompts, part.nulls.as_deref(), self.deadline).await.map(Some)
+            Texts::embed(&clip, &part.prompts, part.nulls.as_deref(), self.terms).await.map(Some)
         };
         let mapped = async {
             let Some(part) = maps else { return Ok(None) };
-            Texts::embed(clip, &part.prompts, part.nulls.as_deref(), self.deadline).await.map(Some)
+            Texts::embed(&clip, &part.prompts, part.nulls.as_deref(), self.terms).await.map(Some)
         };
         let (scored, mapped) = tokio::try_join!(scored, mapped)?;
         let job = maps.zip(mapped.as_ref()).map(|(part, texts)| texts.job(part));
-        let seen = clip.embed_image(Arc::clone(self.image), job, self.deadline).await?;
+        let seen = clip.embed_image(Arc::clone(self.image), job, self.terms).await?;
         let started = Instant::now();
         let stages = vec![seen.timing];
         let similarity = similarity.zip(scored).map(|(part, texts)| SimilarityResult {
             model: clip.identity().clone(),
-            scores: texts.scores(&part.prompts, &seen.vector, clip),
+            scores: texts.scores(&part.prompts, &seen.vector, &clip),
             nulls: texts.null_prompts,
         });
         let heatmaps = match maps.zip(mapped) {
             None => None,
-            Some((part, texts)) => Some(self.draw(clip, part, texts, seen).await?),
+            Some((part, texts)) => Some(self.draw(&clip, part, texts, seen).await?),
         };
         Ok(Looked { similarity, heatmaps, stages, postprocess: started.elapsed() })
     }
@@ -215,7 +215,7 @@ impl View<'_> {
             .zip(&seen.maps)
             .map(|(prompt, map)| (prompt.clone(), clip.layer_name(map.method)))
             .collect();
-        let permit = self.catalog.cpu_permit(self.deadline).await?;
+        let permit = self.catalog.cpu_permit(self.terms.deadline).await?;
         let (image, fit, area) = (Arc::clone(self.image), seen.fit, seen.area);
         let (resolution, encoding) = (part.resolution, part.encoding);
         let heatmaps = blocking(move || {
@@ -254,13 +254,13 @@ impl Texts {
         clip: &ClipService,
         prompts: &[String],
         nulls: Option<&[String]>,
-        deadline: Deadline,
+        terms: Terms,
     ) -> Result<Self, ServingError> {
         let null_prompts =
             nulls.map_or_else(|| DEFAULT_NULLS.map(str::to_owned).to_vec(), <[String]>::to_vec);
         let (prompts, nulls) = tokio::try_join!(
-            clip.embed_texts(prompts, deadline),
-            clip.embed_texts(&null_prompts, deadline)
+            clip.embed_texts(prompts, terms),
+            clip.embed_texts(&null_prompts, terms)
         )?;
         Ok(Self { prompts, nulls, null_prompts })
     }
@@ -293,15 +293,15 @@ async fn find_boxes(
     catalog: &Catalog,
     image: &Arc<Rgb8>,
     request: &VerifyRequest,
-    deadline: Deadline,
+    terms: Terms,
 ) -> Result<FoundParts, ServingError> {
     if request.detection.is_none() && request.regions.is_none() {
         return Ok(FoundParts::default());
     }
     let asked = request.detection.clone().unwrap_or_default();
     let detector = catalog.detector(asked.model.as_deref())?;
-    let options = suppression(detector, &asked)?;
-    let found = detector.detect(Arc::clone(image), options, deadline).await?;
+    let options = suppression(&detector, &asked)?;
+    let found = detector.detect(Arc::clone(image), options, terms).await?;
     let label = |class: usize| detector.classes().get(class).cloned().unwrap_or_default();
     let detections: Vec<Detected> = found
         .boxes
@@ -319,10 +319,10 @@ async fn find_boxes(
         ..FoundParts::default()
     };
     if let Some(asked) = &request.regions {
-        known_classes("regions.classes", detector, &asked.classes)?;
-        let view = View { catalog, image, deadline };
+        known_classes("regions.classes", &detector, &asked.classes)?;
+        let view = View { catalog, image, terms };
         let similarity = request.similarity.as_ref();
-        let (regions, stages) = view.regions(asked, similarity, detector, &detections).await?;
+        let (regions, stages) = view.regions(asked, similarity, &detector, &detections).await?;
         parts.regions = Some(regions);
         parts.stages.extend(stages);
     }
@@ -353,7 +353,7 @@ impl View<'_> {
         let model = asked.model.as_deref().or(similarity.and_then(|part| part.model.as_deref()));
         let clip = self.catalog.clip(model)?;
         let nulls = similarity.and_then(|part| part.nulls.as_deref());
-        let texts = Texts::embed(clip, prompts, nulls, self.deadline).await?;
+        let texts = Texts::embed(&clip, prompts, nulls, self.terms).await?;
         let (width, height) = (self.image.width() as f32, self.image.height() as f32);
         let chosen: Vec<(Detected, Rect)> = detections
             .iter()
@@ -365,14 +365,14 @@ impl View<'_> {
             })
             .collect();
         let crops: Vec<Rect> = chosen.iter().map(|(_, rect)| *rect).collect();
-        let waiting = crops.into_iter().map(|rect| self.embed_crop(clip, rect));
+        let waiting = crops.into_iter().map(|rect| self.embed_crop(&clip, rect));
         let seen: Vec<ImageEmbedding> =
             stream::iter(waiting).buffered(clip.max_batch()).try_collect().await?;
         let stages = seen.iter().map(|seen| seen.timing).collect();
         let regions = chosen.into_iter().zip(&seen).map(|((detected, crop), seen)| Region {
             detected,
             crop,
-            scores: texts.scores(prompts, &seen.vector, clip),
+            scores: texts.scores(prompts, &seen.vector, &clip),
         });
         let result = RegionsResult {
             model: clip.identity().clone(),
@@ -388,13 +388,13 @@ impl View<'_> {
         rect: Rect,
     ) -> Result<ImageEmbedding, ServingError> {
         let (image, permit) =
-            (Arc::clone(self.image), self.catalog.cpu_permit(self.deadline).await?);
+            (Arc::clone(self.image), self.catalog.cpu_permit(self.terms.deadline).await?);
         let cut = blocking(move || {
             let _held = permit;
             crop(&image, rect)
         })
         .await?;
-        clip.embed_image(Arc::new(cut), None, self.deadline).await
+        clip.embed_image(Arc::new(cut), None, self.terms).await
     }
 }
 

@@ -12,7 +12,7 @@ use futures::future::{BoxFuture, join_all};
 use futures::{FutureExt, poll};
 use tokio::sync::Semaphore;
 use veriframe::engine::{
-    BatchModel, Completed, Config, DeviceError, Engine, EngineError, Factory, ItemError,
+    BatchModel, Completed, Config, DeviceError, Engine, EngineError, Factory, ItemError, Terms,
 };
 use veriframe::telemetry::Exporter;
 
@@ -145,7 +145,7 @@ type Pending = BoxFuture<'static, Result<Completed<u32>, EngineError>>;
 /// Puts an item in the queue.
 async fn enqueue(engine: &Engine<Fake>, item: Item, deadline: Option<Instant>) -> Pending {
     let engine = engine.clone();
-    let mut pending = async move { engine.submit(item, deadline).await }.boxed();
+    let mut pending = async move { engine.submit(item, Terms::until(deadline)).await }.boxed();
     assert!(poll!(&mut pending).is_pending());
     pending
 }
@@ -217,16 +217,17 @@ async fn a_full_queue_answers_at_once() {
     let mut pending = vec![occupy(&engine, &stage).await];
     let sized = |id, bytes| Item { bytes, ..item(id, Does::Echo) };
     pending.push(enqueue(&engine, sized(1, 60), None).await);
-    let full = engine.submit(sized(2, 41), None).now_or_never().unwrap().unwrap_err();
+    let full = engine.submit(sized(2, 41), Terms::default()).now_or_never().unwrap().unwrap_err();
     assert!(
         matches!(full, EngineError::Full { queued: 60, limit: 100, unit: "bytes", .. }),
         "{full}"
     );
-    let too_large = engine.submit(sized(3, 101), None).now_or_never().unwrap().unwrap_err();
+    let too_large =
+        engine.submit(sized(3, 101), Terms::default()).now_or_never().unwrap().unwrap_err();
     assert_eq!(too_large, EngineError::Item("item is 101 bytes, limit 100".into()));
     pending.push(enqueue(&engine, sized(4, 20), None).await);
     pending.push(enqueue(&engine, sized(5, 20), None).await);
-    let full = engine.submit(sized(6, 0), None).now_or_never().unwrap().unwrap_err();
+    let full = engine.submit(sized(6, 0), Terms::default()).now_or_never().unwrap().unwrap_err();
     let EngineError::Full { queued: 3, limit: 3, unit: "items", retry_after } = full else {
         panic!("{full}")
     };
@@ -241,10 +242,10 @@ async fn an_expired_item_never_reaches_the_device() {
     let engine = stage.start(Config::default());
     let first = occupy(&engine, &stage).await;
     let soon = Instant::now() + Duration::from_millis(5);
-    let late = engine.submit(item(1, Does::Echo), Some(soon)).await;
+    let late = engine.submit(item(1, Does::Echo), Terms::until(Some(soon))).await;
     assert_eq!(late, Err(EngineError::Expired));
     assert_eq!(engine.depth().items, 0, "its place is free while the device is still busy");
-    let past = engine.submit(item(2, Does::Echo), Some(soon)).await;
+    let past = engine.submit(item(2, Does::Echo), Terms::until(Some(soon))).await;
     assert_eq!(past, Err(EngineError::Expired));
     stage.open();
     first.await.unwrap();
@@ -276,7 +277,7 @@ async fn neighbours(does: Does) -> (Vec<Result<u32, EngineError>>, Arc<Stage>, E
     stage.open();
     let outputs = outputs(pending).await.split_off(1);
     // The rebuild after the last failure is over when the next item has run.
-    assert_eq!(engine.submit(item(4, Does::Echo), None).await.unwrap().output, 4);
+    assert_eq!(engine.submit(item(4, Does::Echo), Terms::default()).await.unwrap().output, 4);
     (outputs, stage, engine)
 }
 
@@ -310,17 +311,17 @@ async fn an_item_that_breaks_the_model_fails_alone_and_the_model_is_rebuilt() {
 async fn without_copies_a_batch_that_breaks_the_model_fails_whole() {
     let stage = Stage::new();
     let engine = Engine::start(Config::default(), vec![stage.factory::<false>()]).unwrap();
-    let mut first = Box::pin(engine.submit(item(0, Does::Wait), None));
+    let mut first = Box::pin(engine.submit(item(0, Does::Wait), Terms::default()));
     assert!(poll!(&mut first).is_pending());
     stage.entered.acquire().await.unwrap().forget();
-    let mut second = Box::pin(engine.submit(item(1, Does::Echo), None));
-    let mut third = Box::pin(engine.submit(item(2, Does::Panic), None));
+    let mut second = Box::pin(engine.submit(item(1, Does::Echo), Terms::default()));
+    let mut third = Box::pin(engine.submit(item(2, Does::Panic), Terms::default()));
     assert!(poll!(&mut second).is_pending() && poll!(&mut third).is_pending());
     stage.open();
     first.await.unwrap();
     let broken = EngineError::Panicked("the model broke".into());
     assert_eq!((second.await, third.await), (Err(broken.clone()), Err(broken)));
-    assert_eq!(engine.submit(item(3, Does::Echo), None).await.unwrap().output, 3);
+    assert_eq!(engine.submit(item(3, Does::Echo), Terms::default()).await.unwrap().output, 3);
 }
 
 /// Waits, without blocking the other tasks, until the engine has this many healthy replicas.
@@ -354,10 +355,10 @@ async fn an_engine_without_a_working_replica_says_so_until_one_is_back() {
         [Ok(0), Err(EngineError::Device("the device broke".into())), Err(down.clone())]
     );
     until_healthy(&engine, 0).await;
-    assert_eq!(engine.submit(item(3, Does::Echo), None).await, Err(down));
+    assert_eq!(engine.submit(item(3, Does::Echo), Terms::default()).await, Err(down));
     stage.refuses_builds.store(false, Ordering::SeqCst);
     until_healthy(&engine, 1).await;
-    assert_eq!(engine.submit(item(4, Does::Echo), None).await.unwrap().output, 4);
+    assert_eq!(engine.submit(item(4, Does::Echo), Terms::default()).await.unwrap().output, 4);
 }
 
 #[tokio::test]
@@ -383,7 +384,10 @@ async fn draining_finishes_what_waits_and_takes_nothing_new() {
     ];
     let mut drain = Box::pin(engine.drain(Duration::from_mins(1)));
     assert!(poll!(&mut drain).is_pending());
-    assert_eq!(engine.submit(item(3, Does::Echo), None).await, Err(EngineError::Closed));
+    assert_eq!(
+        engine.submit(item(3, Does::Echo), Terms::default()).await,
+        Err(EngineError::Closed)
+    );
     stage.open();
     assert_eq!(drain.await, 0);
     let broken = EngineError::Panicked("the model broke".into());
@@ -410,7 +414,7 @@ async fn the_workers_end_with_the_last_handle() {
     let engine = stage.start(Config::default());
     let clone = engine.clone();
     drop(engine);
-    assert_eq!(clone.submit(item(1, Does::Echo), None).await.unwrap().output, 1);
+    assert_eq!(clone.submit(item(1, Does::Echo), Terms::default()).await.unwrap().output, 1);
     assert_eq!(stage.dropped.available_permits(), 0);
     drop(clone);
     let gone = tokio::time::timeout(Duration::from_mins(1), stage.dropped.acquire()).await;
@@ -452,7 +456,7 @@ async fn what_an_engine_does_shows_in_the_metrics() {
     for (id, does) in [(1, Does::Echo), (2, Does::Fail), (3, Does::Panic)] {
         pending.push(enqueue(&engine, item(id, does), None).await);
     }
-    assert!(engine.submit(item(4, Does::Echo), None).await.is_err());
+    assert!(engine.submit(item(4, Does::Echo), Terms::default()).await.is_err());
     shows("veriframe_queue_depth{model=\"shown\"} 3");
     shows("veriframe_queue_bytes{model=\"shown\"} 3");
     shows("veriframe_running{model=\"shown\"} 1");

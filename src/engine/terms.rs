@@ -1,0 +1,39 @@
+//! On what terms an item waits: until when, how urgent, and on whose account.
+
+use std::time::Instant;
+
+/// On what terms an item waits. The default has no deadline, is of normal priority and belongs to
+/// no flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Terms {
+    /// When the answer stops being useful; `None` means it never does.
+    pub deadline: Option<Instant>,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// On whose account it waits.
+    pub flow: Flow,
+}
+
+impl Terms {
+    /// Terms with this deadline, else the default ones.
+    pub fn until(deadline: Option<Instant>) -> Self {
+        Self { deadline, ..Self::default() }
+    }
+}
+
+/// How urgent an item is. The queue serves the more urgent first, within its starvation bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Priority {
+    /// Before all others: a person is waiting.
+    High,
+    /// As usual.
+    #[default]
+    Normal,
+    /// After all others: background work.
+    Low,
+}
+
+/// One of those who share a queue fairly, such as a stream. Items of one flow keep their order;
+/// flows take turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Flow(pub u64);
