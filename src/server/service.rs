@@ -48,7 +48,7 @@ impl Verification {
     ) -> Result<v1::EmbedResponse, ServingError> {
         let arrived = Instant::now();
         let v1::EmbedRequest { model, image, texts } = request;
-        let Answering { catalog, config } = &self.answering;
+        let Answering { catalog, config, .. } = &self.answering;
         if image.is_none() && texts.is_empty() {
             return Err(ServingError::invalid("image", "nothing is asked: set image or texts"));
         }

@@ -50,7 +50,7 @@ pub async fn decode(
     limits: &Limits,
     terms: Terms,
 ) -> Result<Arc<Rgb8>, ServingError> {
-    let permit = catalog.cpu_permit(deadline).await?;
+    let permit = catalog.cpu_permit(terms.deadline).await?;
     let limits = *limits;
     let started = Instant::now();
     let image = blocking(move || {
