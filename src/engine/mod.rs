@@ -1,6 +1,6 @@
 //! Queues, batches and device threads; knows no model.
 //!
-//! Imports: telemetry.
+//! Imports: units, telemetry.
 //!
 //! An [`Engine`] owns one thread a replica; each thread builds its own model and keeps it. Callers
 //! [`Engine::submit`] single items from any async task; items with equal keys that wait together
@@ -18,6 +18,7 @@ mod batcher;
 mod config;
 mod dispatch;
 mod error;
+mod hook;
 mod job;
 mod queue;
 mod replicas;
@@ -36,6 +37,7 @@ use crate::telemetry::metrics::{self, ItemOutcome};
 
 pub use config::Config;
 pub use error::{DeviceError, EngineError, ItemError};
+pub use hook::{BatchSight, Hook};
 pub use job::{Completed, Timing};
 pub use replicas::Health;
 pub use terms::{Flow, Priority, Terms};

@@ -12,7 +12,9 @@ use super::dispatch::{Dispatch, Passenger};
 use super::job::{Job, Reply};
 use super::queue::{Pass, Place, Waiting};
 use super::replicas::backoff;
-use super::{BatchModel, Completed, DeviceError, EngineError, Factory, ItemError, Timing};
+use super::{
+    BatchModel, BatchSight, Completed, DeviceError, EngineError, Factory, ItemError, Timing,
+};
 use crate::telemetry::metrics;
 
 /// One replica's thread.
@@ -82,10 +84,15 @@ impl<M: BatchModel> Worker<M> {
         let size = batch.len();
         let (inputs, seats) = seat(batch);
         let started = Instant::now();
-        let outcome = catch_unwind(AssertUnwindSafe(|| model.run(inputs)));
+        let config = self.dispatch.config();
+        let sight = BatchSight { model: &config.name, replica: self.replica, size };
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            config.before_batch.as_ref().map_or(Ok(()), |hook| hook.call(sight))?;
+            model.run(inputs)
+        }));
         let run = started.elapsed();
         self.dispatch.finished(size, run);
-        let name = &self.dispatch.config().name;
+        let name = &config.name;
         metrics::record_batch(name, size);
         for seat in &seats {
             let wait = started.saturating_duration_since(seat.pass.arrived);

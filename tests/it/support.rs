@@ -46,13 +46,17 @@ impl TestServer {
     }
 
     pub(crate) async fn with(config: Config) -> Self {
+        Self::with_options(config, Options::default()).await
+    }
+
+    /// With models served so; [`Options::engine`]'s `before_batch` reaches their replicas.
+    pub(crate) async fn with_options(config: Config, options: Options) -> Self {
         let sources = ["clip", "yolo.safetensors"].map(|file| ModelSource {
             name: file.split('.').next().unwrap().to_owned(),
             path: models().join(file),
         });
-        let catalog = tokio::task::spawn_blocking(move || {
-            Catalog::start(&sources, &Options::default()).unwrap()
-        });
+        let catalog =
+            tokio::task::spawn_blocking(move || Catalog::start(&sources, &options).unwrap());
         let catalog = Arc::new(catalog.await.unwrap());
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
