@@ -41,6 +41,7 @@ impl Answering {
         terms: Terms,
     ) -> Result<VerifyResult, ServingError> {
         let arrived = Instant::now();
+        let _in_flight = metrics::frame_began();
         let work = async { self.verify(frame?, asked, terms, arrived).await };
         let work = AssertUnwindSafe(within(terms.deadline, "the server", work)).catch_unwind();
         let result = work.await.unwrap_or_else(|_| {

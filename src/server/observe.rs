@@ -21,7 +21,7 @@ use tracing::{Instrument, Span};
 
 use super::deadline::CallTerms;
 use super::status;
-use crate::telemetry::metrics;
+use crate::telemetry::metrics::{self, Held, Rejection};
 
 /// The header that carries a call's id, in and out.
 const REQUEST_ID: &str = "x-request-id";
@@ -78,11 +78,18 @@ where
         let terms = CallTerms::of(request.headers(), started);
         request.extensions_mut().insert(terms);
         let span = tracing::info_span!("call", method = method.name, id = ?id);
-        let mut call =
-            Call { method: method.name, started, code: Code::Cancelled, span, place: None };
+        let mut call = Call {
+            method: method.name,
+            started,
+            code: Code::Cancelled,
+            span,
+            place: None,
+            _running: metrics::call_began(),
+        };
         if method.counts {
             call.place = Arc::clone(&self.around.places).try_acquire_owned().ok();
             if call.place.is_none() {
+                metrics::record_rejection(Rejection::TooManyCalls);
                 let refusal = status::too_many_calls(self.around.limit);
                 return Box::pin(async move { Ok(call.refused(&refusal)) });
             }
@@ -149,6 +156,7 @@ struct Call {
     code: Code,
     span: Span,
     place: Option<OwnedSemaphorePermit>,
+    _running: Held,
 }
 
 impl Call {

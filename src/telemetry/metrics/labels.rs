@@ -1,0 +1,178 @@
+//! The labels that have a fixed set of values, each value with its meaning.
+
+/// An enum of a label's values, with `ALL` of them and the `name` that Prometheus sees.
+macro_rules! label {
+    ($(#[$about:meta])* $label:ident { $($(#[$meaning:meta])* $value:ident = $name:literal,)+ }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $label {
+            $($(#[$meaning])* $value,)+
+        }
+
+        impl $label {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$value),+];
+
+            /// The label's value.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$value => $name,)+
+                }
+            }
+        }
+    };
+}
+
+label! {
+    /// A part of a frame's way, in the order of the way.
+    Stage {
+        /// Bytes to pixels.
+        Decode = "decode",
+        /// Pixels to the model's size.
+        Preprocess = "preprocess",
+        /// Waiting for a batch.
+        Queue = "queue",
+        /// The net.
+        Infer = "infer",
+        /// Heatmaps: a part of the net's time.
+        Explain = "explain",
+        /// Results to the answer.
+        Postprocess = "postprocess",
+        /// The answer to the client, as fast as it reads.
+        Send = "send",
+    }
+}
+
+label! {
+    /// How a frame ended.
+    FrameOutcome {
+        /// With a result.
+        Ok = "ok",
+        /// Left out by its stream's policy.
+        Dropped = "dropped",
+        /// Its deadline passed.
+        Expired = "expired",
+        /// It was no valid input: the caller's fault.
+        Invalid = "invalid",
+        /// The server failed or refused it: ours.
+        Failed = "failed",
+    }
+}
+
+impl FrameOutcome {
+    /// Whether the frame counts towards the target.
+    pub(super) const fn counts(self) -> bool {
+        match self {
+            Self::Ok | Self::Expired | Self::Failed => true,
+            Self::Dropped | Self::Invalid => false,
+        }
+    }
+}
+
+label! {
+    /// Why a stream left a frame out.
+    DropReason {
+        /// A newer frame took its place: `DROP_OLDEST`.
+        Replaced = "replaced",
+        /// The window was full when it came: `DROP_NEWEST`.
+        WindowFull = "window_full",
+    }
+}
+
+label! {
+    /// Where the deadline of an item or a frame passed.
+    ExpiryStage {
+        /// Refused as it came: too late, or the wait would be too long.
+        Admission = "admission",
+        /// While it waited for a batch.
+        Queue = "queue",
+        /// While its batch ran.
+        Device = "device",
+        /// Elsewhere: waiting for a processor, being decoded or drawn.
+        Elsewhere = "elsewhere",
+    }
+}
+
+label! {
+    /// Why something was refused before any work was done for it.
+    Rejection {
+        /// As many calls run as may.
+        TooManyCalls = "too_many_calls",
+        /// As many streams are open as may.
+        TooManyStreams = "too_many_streams",
+        /// As many connections are open as may.
+        TooManyConnections = "too_many_connections",
+        /// A model's queue was full of items or bytes.
+        QueueFull = "queue_full",
+        /// It would wait for longer than its deadline allows.
+        Late = "late",
+        /// Its caller asks too often.
+        RateQuota = "rate_quota",
+        /// Its caller has as many calls as it may.
+        ConcurrencyQuota = "concurrency_quota",
+        /// A message, picture or list was over a limit.
+        TooLarge = "too_large",
+        /// No valid key or certificate came with it.
+        Unauthenticated = "unauthenticated",
+        /// The caller is known and may not do this.
+        Forbidden = "forbidden",
+        /// The server is going down.
+        Draining = "draining",
+    }
+}
+
+label! {
+    /// How an item submitted to an engine ended.
+    ItemOutcome {
+        /// With an output.
+        Ok = "ok",
+        /// The queue was full.
+        Full = "full",
+        /// Its deadline passed.
+        Expired = "expired",
+        /// Its caller went away.
+        Abandoned = "abandoned",
+        /// The engine was closed.
+        Closed = "closed",
+        /// The item was bad.
+        Invalid = "invalid",
+        /// The device failed or the model panicked.
+        Failed = "failed",
+    }
+}
+
+label! {
+    /// What is read again while the server runs.
+    Reloaded {
+        /// A model.
+        Model = "model",
+        /// TLS certificates and their keys.
+        Certificates = "certificates",
+        /// API keys.
+        Keys = "keys",
+    }
+}
+
+/// What an engine holds at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EngineLoad {
+    /// Items that wait.
+    pub queued_items: usize,
+    /// Their weight.
+    pub queued_bytes: usize,
+    /// Items in batches on a device.
+    pub running: usize,
+}
+
+/// A model that is loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ModelLabels<'a> {
+    /// The name requests use.
+    pub name: &'a str,
+    /// Its version, as the operator wrote it.
+    pub version: &'a str,
+    /// `clip`, `yolo`, …
+    pub kind: &'a str,
+    /// `cpu`, `cuda:0`, …
+    pub device: &'a str,
+}

@@ -1,0 +1,177 @@
+//! Every metric: its name, unit, shape, labels and meaning.
+
+use std::time::Duration;
+
+use metrics::Unit;
+
+/// The target for one image, from its arrival to its result: a bucket edge of every time metric.
+pub const TARGET: Duration = Duration::from_millis(1200);
+
+/// Bucket edges in seconds: around the target, with a quarter, a half, twice and four times of it.
+pub const SECONDS_BUCKETS: [f64; 14] =
+    [0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 0.9, 1.2, 1.8, 2.4, 4.8, 9.6];
+
+/// Bucket edges in items a batch.
+pub const BATCH_BUCKETS: [f64; 7] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
+
+/// What Prometheus makes of a metric.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Shape {
+    /// Only grows.
+    Counter,
+    /// The value now.
+    Gauge,
+    /// Observations counted by these upper edges.
+    Histogram(&'static [f64]),
+}
+
+/// One metric.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Metric {
+    /// The full name, `veriframe_…`.
+    pub name: &'static str,
+    /// What it tells.
+    pub help: &'static str,
+    /// The unit, where it counts more than things.
+    pub unit: Unit,
+    /// Counter, gauge or histogram.
+    pub shape: Shape,
+    /// Its labels.
+    pub labels: &'static [&'static str],
+}
+
+type Labels = &'static [&'static str];
+
+const fn count(name: &'static str, labels: Labels, help: &'static str) -> Metric {
+    Metric { name, help, unit: Unit::Count, shape: Shape::Counter, labels }
+}
+
+const fn value(name: &'static str, labels: Labels, help: &'static str) -> Metric {
+    Metric { name, help, unit: Unit::Count, shape: Shape::Gauge, labels }
+}
+
+const fn bytes(name: &'static str, labels: Labels, help: &'static str) -> Metric {
+    Metric { unit: Unit::Bytes, ..value(name, labels, help) }
+}
+
+/// A number of seconds that can go up and down, unlike [`seconds`].
+const fn seconds_now(name: &'static str, labels: Labels, help: &'static str) -> Metric {
+    Metric { unit: Unit::Seconds, ..value(name, labels, help) }
+}
+
+const fn seconds(name: &'static str, labels: Labels, help: &'static str) -> Metric {
+    Metric { name, help, unit: Unit::Seconds, shape: Shape::Histogram(&SECONDS_BUCKETS), labels }
+}
+
+const fn batches(name: &'static str, labels: Labels, help: &'static str) -> Metric {
+    Metric { shape: Shape::Histogram(&BATCH_BUCKETS), ..value(name, labels, help) }
+}
+
+/// Names each metric for the functions that record it, and lists them all.
+macro_rules! metrics {
+    ($($metric:ident = $made:expr;)+) => {
+        $(pub(super) const $metric: Metric = $made;)+
+
+        /// Every metric there is.
+        pub const METRICS: &[Metric] = &[$($metric),+];
+    };
+}
+
+metrics! {
+    BUILD_INFO =
+        value("veriframe_build_info", &["version"], "Always 1; the version is in the label.");
+    START_TIME = seconds_now(
+        "veriframe_start_time_seconds",
+        &[],
+        "When the process started, as Unix time.",
+    );
+
+    // Calls.
+    REQUESTS =
+        count("veriframe_requests_total", &["method", "code"], "gRPC calls ended, by status code.");
+    REQUEST_SECONDS = seconds(
+        "veriframe_request_seconds",
+        &["method"],
+        "gRPC calls from the first byte to the last; a stream counts as one call.",
+    );
+    CALLS = value("veriframe_calls", &[], "gRPC calls that run now, open streams among them.");
+    REJECTED = count(
+        "veriframe_rejected_total",
+        &["cause"],
+        "Calls, frames and connections refused before any work was done for them.",
+    );
+
+    // Frames and streams.
+    FRAMES = count("veriframe_frames_total", &["outcome"], "Frames, by their end.");
+    FRAME_SECONDS = seconds(
+        "veriframe_frame_seconds",
+        &[],
+        "One frame or image from its arrival to its result, unary or streamed; dropped ones \
+         excepted.",
+    );
+    FRAMES_IN_FLIGHT =
+        value("veriframe_frames_in_flight", &[], "Frames that have arrived and have no result yet.");
+    DROPPED = count(
+        "veriframe_dropped_total",
+        &["reason"],
+        "Frames that a stream's policy left out, by reason.",
+    );
+    EXPIRED = count(
+        "veriframe_expired_total",
+        &["stage"],
+        "Deadlines that passed, by what was going on: only those at stage device cost device time.",
+    );
+    STREAMS = value("veriframe_streams", &[], "Streams that are open now.");
+    SLO = count(
+        "veriframe_slo_total",
+        &[],
+        "Frames that count towards the target: all but dropped and invalid ones.",
+    );
+    SLO_GOOD =
+        count("veriframe_slo_good_total", &[], "Those of them with a result within 1.2 s.");
+    STAGE_SECONDS =
+        seconds("veriframe_stage_seconds", &["stage"], "Where a frame's time goes.");
+
+    // Engines.
+    ITEMS = count(
+        "veriframe_items_total",
+        &["model", "outcome"],
+        "Items submitted to a model's engine, by their end.",
+    );
+    BATCH_SIZE = batches("veriframe_batch_size", &["model"], "Items in each batch that ran.");
+    QUEUE_DEPTH = value("veriframe_queue_depth", &["model"], "Items that wait for a batch.");
+    QUEUE_BYTES = bytes("veriframe_queue_bytes", &["model"], "Weight of the items that wait.");
+    RUNNING = value("veriframe_running", &["model"], "Items in batches on a device.");
+    QUEUE_WAIT_SECONDS = seconds(
+        "veriframe_queue_wait_seconds",
+        &["model"],
+        "From an item's submission to the start of its batch.",
+    );
+    REPLICAS = value("veriframe_replicas", &["model"], "Replicas of a model.");
+    REPLICAS_HEALTHY = value("veriframe_replicas_healthy", &["model"], "Replicas that work.");
+    REPLICA_FAILURES = count(
+        "veriframe_replica_failures_total",
+        &["model"],
+        "Batches that failed as a whole, and models that failed to build.",
+    );
+
+    // Models, certificates, keys.
+    CACHE_HITS = count("veriframe_cache_hits_total", &["cache"], "Look-ups answered.");
+    CACHE_MISSES =
+        count("veriframe_cache_misses_total", &["cache"], "Look-ups that had to be computed.");
+    MODEL_INFO = value(
+        "veriframe_model_info",
+        &["name", "version", "kind", "device"],
+        "1 while the model is loaded.",
+    );
+    MODEL_LOAD_SECONDS = seconds_now(
+        "veriframe_model_load_seconds",
+        &["model"],
+        "What the last load of the model took, from disk to ready.",
+    );
+    RELOADS = count(
+        "veriframe_reloads_total",
+        &["what", "outcome"],
+        "Models, certificates or keys read again while serving; after an error the old ones serve.",
+    );
+}

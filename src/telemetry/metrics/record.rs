@@ -1,0 +1,200 @@
+//! The functions that record metrics.
+#![expect(clippy::disallowed_macros, reason = "this file is where the ban leads to")]
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use metrics::{
+    Gauge, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
+
+use super::labels::{
+    DropReason, EngineLoad, ExpiryStage, FrameOutcome, ItemOutcome, ModelLabels, Rejection,
+    Reloaded, Stage,
+};
+use super::list::{
+    BATCH_SIZE, BUILD_INFO, CACHE_HITS, CACHE_MISSES, CALLS, DROPPED, EXPIRED, FRAME_SECONDS,
+    FRAMES, FRAMES_IN_FLIGHT, ITEMS, METRICS, MODEL_INFO, MODEL_LOAD_SECONDS, QUEUE_BYTES,
+    QUEUE_DEPTH, QUEUE_WAIT_SECONDS, REJECTED, RELOADS, REPLICA_FAILURES, REPLICAS,
+    REPLICAS_HEALTHY, REQUEST_SECONDS, REQUESTS, RUNNING, SLO, SLO_GOOD, STAGE_SECONDS, START_TIME,
+    STREAMS, Shape, TARGET,
+};
+
+/// A gRPC call ended with the status `code` (`OK`, `INVALID_ARGUMENT`, …) after `duration`.
+pub fn record_request(method: &'static str, code: &'static str, duration: Duration) {
+    counter!(REQUESTS.name, "method" => method, "code" => code).increment(1);
+    histogram!(REQUEST_SECONDS.name, "method" => method).record(duration);
+}
+
+/// A frame, unary or streamed, ended `duration` after its arrival.
+pub fn record_frame(outcome: FrameOutcome, duration: Duration) {
+    counter!(FRAMES.name, "outcome" => outcome.name()).increment(1);
+    if outcome != FrameOutcome::Dropped {
+        histogram!(FRAME_SECONDS.name).record(duration);
+    }
+    if outcome.counts() {
+        counter!(SLO.name).increment(1);
+        let good = outcome == FrameOutcome::Ok && duration <= TARGET;
+        counter!(SLO_GOOD.name).increment(u64::from(good));
+    }
+}
+
+/// A stream's policy left a frame out, `after` its arrival.
+pub fn record_drop(reason: DropReason, after: Duration) {
+    counter!(DROPPED.name, "reason" => reason.name()).increment(1);
+    record_frame(FrameOutcome::Dropped, after);
+}
+
+/// A deadline passed; call it once for each item or frame, where that is noticed first.
+pub fn record_expiry(stage: ExpiryStage) {
+    counter!(EXPIRED.name, "stage" => stage.name()).increment(1);
+}
+
+/// A call, a frame or a connection was refused before any work was done for it.
+pub fn record_rejection(cause: Rejection) {
+    counter!(REJECTED.name, "cause" => cause.name()).increment(1);
+}
+
+/// Counts in a gauge for as long as it lives.
+#[derive(Debug)]
+#[must_use = "it counts only while it lives"]
+pub struct Held(Gauge);
+
+impl Held {
+    fn new(gauge: Gauge) -> Self {
+        gauge.increment(1.0);
+        Self(gauge)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
+
+/// A gRPC call runs for as long as the returned value lives.
+pub fn call_began() -> Held {
+    Held::new(gauge!(CALLS.name))
+}
+
+/// A frame has no result for as long as the returned value lives.
+pub fn frame_began() -> Held {
+    Held::new(gauge!(FRAMES_IN_FLIGHT.name))
+}
+
+/// A stream is open for as long as the returned value lives.
+pub fn stream_opened() -> Held {
+    Held::new(gauge!(STREAMS.name))
+}
+
+/// One stage of one frame took `duration`.
+pub fn record_stage(stage: Stage, duration: Duration) {
+    histogram!(STAGE_SECONDS.name, "stage" => stage.name()).record(duration);
+}
+
+/// An item submitted to `model`'s engine ended.
+pub fn record_item(model: &str, outcome: ItemOutcome) {
+    counter!(ITEMS.name, "model" => model.to_owned(), "outcome" => outcome.name()).increment(1);
+}
+
+/// A batch of `size` items of `model` ran, whether well or not.
+pub fn record_batch(model: &str, size: usize) {
+    histogram!(BATCH_SIZE.name, "model" => model.to_owned()).record(size as f64);
+}
+
+/// An item of `model` waited this long for its batch.
+pub fn record_queue_wait(model: &str, wait: Duration) {
+    histogram!(QUEUE_WAIT_SECONDS.name, "model" => model.to_owned()).record(wait);
+}
+
+/// What `model`'s engine holds now.
+pub fn set_load(model: &str, load: EngineLoad) {
+    gauge!(QUEUE_DEPTH.name, "model" => model.to_owned()).set(load.queued_items as f64);
+    gauge!(QUEUE_BYTES.name, "model" => model.to_owned()).set(load.queued_bytes as f64);
+    gauge!(RUNNING.name, "model" => model.to_owned()).set(load.running as f64);
+}
+
+/// How many replicas `model` has, and how many of them work.
+pub fn set_replicas(model: &str, replicas: usize, healthy: usize) {
+    gauge!(REPLICAS.name, "model" => model.to_owned()).set(replicas as f64);
+    gauge!(REPLICAS_HEALTHY.name, "model" => model.to_owned()).set(healthy as f64);
+    // So that the series is there before the first failure.
+    counter!(REPLICA_FAILURES.name, "model" => model.to_owned()).increment(0);
+}
+
+/// A batch of `model` failed as a whole, or a replica of it failed to build.
+pub fn record_replica_failure(model: &str) {
+    counter!(REPLICA_FAILURES.name, "model" => model.to_owned()).increment(1);
+}
+
+/// A look-up in a cache was answered, or had to be computed.
+pub fn record_cache(cache: &'static str, hit: bool) {
+    counter!(CACHE_HITS.name, "cache" => cache).increment(u64::from(hit));
+    counter!(CACHE_MISSES.name, "cache" => cache).increment(u64::from(!hit));
+}
+
+/// A model was loaded, or unloaded.
+pub fn set_model(model: ModelLabels, loaded: bool) {
+    gauge!(
+        MODEL_INFO.name,
+        "name" => model.name.to_owned(),
+        "version" => model.version.to_owned(),
+        "kind" => model.kind.to_owned(),
+        "device" => model.device.to_owned(),
+    )
+    .set(f64::from(u8::from(loaded)));
+}
+
+/// The last load of `model`, from disk to ready, took `duration`.
+pub fn set_model_load(model: &str, duration: Duration) {
+    gauge!(MODEL_LOAD_SECONDS.name, "model" => model.to_owned()).set(duration.as_secs_f64());
+}
+
+/// Something was read again while serving, well or not.
+pub fn record_reload(what: Reloaded, ok: bool) {
+    let outcome = if ok { "ok" } else { "failed" };
+    counter!(RELOADS.name, "what" => what.name(), "outcome" => outcome).increment(1);
+}
+
+/// Tells the recorder every name's meaning, and what holds from the start: the build, the start
+/// time, and a zero for each series whose labels are known, so that rates work from the first
+/// event.
+pub(in crate::telemetry) fn describe_all(started: SystemTime) {
+    for metric in METRICS {
+        match metric.shape {
+            Shape::Counter => describe_counter!(metric.name, metric.unit, metric.help),
+            Shape::Gauge => describe_gauge!(metric.name, metric.unit, metric.help),
+            Shape::Histogram(_) => describe_histogram!(metric.name, metric.unit, metric.help),
+        }
+    }
+    gauge!(BUILD_INFO.name, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    let unix = started.duration_since(UNIX_EPOCH).unwrap_or_default();
+    gauge!(START_TIME.name).set(unix.as_secs_f64());
+    zero_all();
+}
+
+/// A zero for each series whose labels are known.
+fn zero_all() {
+    for outcome in FrameOutcome::ALL {
+        counter!(FRAMES.name, "outcome" => outcome.name()).increment(0);
+    }
+    for reason in DropReason::ALL {
+        counter!(DROPPED.name, "reason" => reason.name()).increment(0);
+    }
+    for stage in ExpiryStage::ALL {
+        counter!(EXPIRED.name, "stage" => stage.name()).increment(0);
+    }
+    for cause in Rejection::ALL {
+        counter!(REJECTED.name, "cause" => cause.name()).increment(0);
+    }
+    for what in Reloaded::ALL {
+        for outcome in ["ok", "failed"] {
+            counter!(RELOADS.name, "what" => what.name(), "outcome" => outcome).increment(0);
+        }
+    }
+    for name in [CALLS.name, FRAMES_IN_FLIGHT.name, STREAMS.name] {
+        gauge!(name).set(0.0);
+    }
+    counter!(SLO.name).increment(0);
+    counter!(SLO_GOOD.name).increment(0);
+}
