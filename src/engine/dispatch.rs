@@ -122,7 +122,8 @@ impl<M: BatchModel> Dispatch<M> {
         state.queue.admits(bytes).map_err(|refusal| self.refuse(&state, refusal, bytes))?;
         state.pace.arrived(now);
         let pass = Pass { key, bytes, arrived: now, deadline, alone: false };
-        let place = state.queue.push(Waiting { pass, item: Job { input, reply: Reply(reply) } });
+        let place =
+            state.queue.push(Waiting { pass, item: Job { input, reply: Reply::new(reply) } });
         state.show_load(&self.config.name);
         drop(state);
         self.changed.notify_all();
@@ -173,7 +174,7 @@ impl<M: BatchModel> Dispatch<M> {
             match decide(&outlook, rules, &state.pace, state.closed, now) {
                 Decision::Run => {
                     let mut batch = state.queue.take_batch(rules.max_batch);
-                    batch.retain(|(_, waiting)| !waiting.item.reply.is_abandoned());
+                    batch.retain(|(_, waiting)| waiting.item.reply.begins());
                     state.running += batch.len();
                     state.show_load(&self.config.name);
                     if !batch.is_empty() {

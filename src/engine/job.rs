@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::{BatchModel, EngineError};
+use super::{BatchModel, Claim, EngineError};
 
 /// An output, and how it came to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,15 +36,28 @@ pub(super) struct Job<M: BatchModel> {
 }
 
 /// The way back to one caller.
-pub(super) struct Reply<M: BatchModel>(pub(super) oneshot::Sender<Answer<M>>);
+pub(super) struct Reply<M: BatchModel> {
+    sender: oneshot::Sender<Answer<M>>,
+    claim: Option<Claim>,
+}
 
 impl<M: BatchModel> Reply<M> {
+    /// To a caller whose claim, if there is one, covers the item.
+    pub(super) fn new(sender: oneshot::Sender<Answer<M>>) -> Self {
+        Self { sender, claim: Claim::current() }
+    }
+
     /// Answers; a caller that has gone away needs no answer.
     pub(super) fn send(self, answer: Answer<M>) {
-        drop(self.0.send(answer));
+        drop(self.sender.send(answer));
     }
 
     pub(super) fn is_abandoned(&self) -> bool {
-        self.0.is_closed()
+        self.sender.is_closed()
+    }
+
+    /// The item goes onto a device, unless its caller went away or took it back.
+    pub(super) fn begins(&self) -> bool {
+        !self.is_abandoned() && self.claim.as_ref().is_none_or(Claim::begin)
     }
 }

@@ -10,11 +10,13 @@
 //! - Earliest deadline first, and nobody is overtaken for longer than [`Config::max_age`].
 //! - A caller that goes away, or whose deadline passes, frees its place; its item never reaches
 //!   the device.
+//! - Work under a [`Claim`] that its owner withdrew never reaches the device.
 //! - An item's error is its own. A batch that fails as a whole is taken apart and its items run
 //!   alone, once, so that one bad item never fails its neighbours.
 //! - No panic leaves a worker. A model that panicked is dropped and built anew.
 
 mod batcher;
+mod claim;
 mod config;
 mod dispatch;
 mod error;
@@ -35,6 +37,7 @@ use worker::Worker;
 
 use crate::telemetry::metrics::{self, ItemOutcome};
 
+pub use claim::Claim;
 pub use config::Config;
 pub use error::{DeviceError, EngineError, ItemError};
 pub use hook::{BatchSight, Hook};

@@ -1,5 +1,6 @@
 //! On what terms an item waits: until when, how urgent, and on whose account.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 /// On what terms an item waits. The default has no deadline, is of normal priority and belongs to
@@ -37,3 +38,13 @@ pub enum Priority {
 /// flows take turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Flow(pub u64);
+
+impl Flow {
+    /// One that nobody else in this process has, nor ever will. The default is shared by all who
+    /// ask for none.
+    pub fn unique() -> Self {
+        // A name, not a state: nothing depends on which one it is.
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}

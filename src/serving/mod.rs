@@ -14,7 +14,7 @@ use thiserror::Error;
 pub use catalog::{Catalog, ModelSource, Opened, Options};
 
 use crate::engine::EngineError;
-pub use crate::engine::{Flow, Priority, Terms};
+pub use crate::engine::{Claim, Flow, Priority, Terms};
 
 /// When an answer stops being useful; `None` means it never does.
 pub type Deadline = Option<Instant>;

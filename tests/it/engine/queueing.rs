@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::join_all;
-use veriframe::engine::{Completed, Config, Engine, EngineError, Terms};
+use futures::poll;
+use veriframe::engine::{Claim, Completed, Config, Engine, EngineError, Terms};
 
 use super::{Does, Item, Stage, enqueue, item, occupy, outputs};
 
@@ -123,4 +124,25 @@ async fn replicas_draw_from_one_queue() {
     assert_eq!(engine.health().replicas, 2);
     stage.open();
     assert_eq!(outputs(both).await, [Ok(0), Ok(0)]);
+}
+
+#[tokio::test]
+async fn work_that_its_owner_took_back_never_reaches_the_device() {
+    let stage = Stage::new();
+    let engine = stage.start(Config { max_batch: 1, ..Config::default() });
+    let busy = occupy(&engine, &stage).await;
+    let claims = [Claim::default(), Claim::default()];
+    let mut pending = vec![busy];
+    for (claim, id) in claims.iter().zip([1, 2]) {
+        let engine = engine.clone();
+        let work = async move { engine.submit(item(id, Does::Echo), Terms::default()).await };
+        let mut work = claim.cover(work).boxed();
+        assert!(poll!(&mut work).is_pending());
+        pending.push(work);
+    }
+    assert!(claims[0].withdraw());
+    stage.open();
+    assert_eq!(pending.pop().unwrap().await.unwrap().output, 2);
+    assert!(!claims[1].withdraw(), "a device has begun it");
+    assert_eq!(stage.batches(), [[0], [2]]);
 }
