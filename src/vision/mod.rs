@@ -9,3 +9,4 @@ pub mod letterbox;
 pub mod overlay;
 mod raw;
 pub mod resize;
+pub mod thumbnail;
