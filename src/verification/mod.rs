@@ -7,6 +7,7 @@ mod encode;
 mod request;
 mod result;
 mod score;
+pub mod temporal;
 mod verify;
 
 pub use request::{
