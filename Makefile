@@ -39,8 +39,7 @@ proto-lint:
 	else echo "buf lint"; npx --yes $(BUF) lint proto; fi
 
 licences:
-	@if command -v cargo-deny >/dev/null; then cargo deny --locked check --config .deny.toml; \
-	else echo "cargo deny: skipped, cargo-deny is not installed"; fi
+	@scripts/licences.sh
 
 parity: setup ## Compare full-size nets with transformers and ultralytics (PYTHON=…)
 	scripts/parity.sh $(PYTHON)
