@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::limits::RequestLimits;
+use super::{auth, connections, tls};
 use crate::vision::image::Limits;
 
 /// Room in an answer for all that is not heatmaps.
@@ -15,6 +16,12 @@ pub struct Config {
     pub image_limits: Limits,
     /// What a request may ask at most.
     pub request_limits: RequestLimits,
+    /// Whether and how connections are encrypted.
+    pub tls: tls::Config,
+    /// Who may call.
+    pub auth: auth::Config,
+    /// How many connections there may be, and what they may send.
+    pub connections: connections::Config,
     /// One message of a client. Default 64 MiB.
     pub max_message_bytes: usize,
     /// Calls and streams that run at once, over all connections; more are refused with
@@ -46,6 +53,9 @@ impl Default for Config {
         Self {
             image_limits: Limits::default(),
             request_limits: RequestLimits::default(),
+            tls: tls::Config::default(),
+            auth: auth::Config::default(),
+            connections: connections::Config::default(),
             max_message_bytes: 64 << 20,
             max_calls: 512,
             max_calls_per_connection: 256,

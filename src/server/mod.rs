@@ -3,16 +3,23 @@
 //! Imports: telemetry, vision, explain, serving, verification, proto.
 
 mod answer;
+pub mod auth;
 mod config;
+pub mod connections;
 mod convert;
 mod deadline;
+mod guard;
 mod health;
 mod limits;
+mod listener;
 mod observe;
+mod peer;
 mod respond;
 mod service;
 mod status;
 mod stream;
+pub mod tls;
+mod watch;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -20,7 +27,6 @@ use std::sync::Arc;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Error as TransportError, Server};
 
 use crate::proto::DESCRIPTORS;
@@ -28,13 +34,16 @@ use crate::proto::v1::verification_service_server::VerificationServiceServer;
 use crate::serving::Catalog;
 
 use answer::Answering;
+use connections::Places;
 use health::Health;
 use observe::ObserveLayer;
 use service::Verification;
 
 pub use config::Config;
+pub use guard::Guard;
 pub use health::{LIVE, READY};
 pub use limits::RequestLimits;
+pub use watch::FileError;
 
 /// Why a server ended other than by shutdown.
 #[derive(Debug, Error)]
@@ -45,6 +54,9 @@ pub enum ServerError {
     /// The protocol's own description does not parse: a broken build.
     #[error("gRPC reflection cannot be offered: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
+    /// A certificate, its key or the key file cannot be used.
+    #[error(transparent)]
+    Guard(#[from] FileError),
 }
 
 /// Serves `catalog` on `listener` until `shutdown` ends; returns when running calls have ended or
@@ -58,6 +70,22 @@ pub async fn run(
     config: Config,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServerError> {
+    let guard = Arc::new(Guard::open(&config.tls, &config.auth)?);
+    run_guarded(listener, catalog, config, guard, shutdown).await
+}
+
+/// As [`run`], behind a guard that has been opened before.
+pub async fn run_guarded(
+    listener: TcpListener,
+    catalog: Arc<Catalog>,
+    config: Config,
+    guard: Arc<Guard>,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), ServerError> {
+    let loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
+    if !loopback && guard.asks_for_keys() && !guard.encrypts() {
+        tracing::warn!("API keys travel unencrypted: configure TLS, here or before this server");
+    }
     let config = Arc::new(config);
     let draining = CancellationToken::new();
     let answering = Answering {
@@ -69,12 +97,15 @@ pub async fn run(
     let service = VerificationServiceServer::new(Verification::new(answering.clone()))
         .max_decoding_message_size(config.max_message_bytes)
         .max_encoding_message_size(config.max_answer_bytes());
-    let router = builder(&config)
+    let mut router = builder(&config)
         .layer(ObserveLayer::new(config.max_calls))
+        .layer(guard.layer(loopback))
         .add_service(health_service)
-        .add_service(reflection().build_v1()?)
-        .add_service(reflection().build_v1alpha()?)
         .add_service(service);
+    if config.auth.reflection {
+        router =
+            router.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
+    }
 
     let stopping = draining.clone();
     let signal = async {
@@ -90,7 +121,8 @@ pub async fn run(
         health.stop().await;
         stopping.cancel();
     };
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let places = Places::new(&config.connections);
+    let incoming = listener::incoming(listener, places, guard.encryption());
     let serving = router.serve_with_incoming_shutdown(incoming, signal);
     let cut_off = async {
         draining.cancelled().await;
@@ -99,18 +131,27 @@ pub async fn run(
     tokio::select! {
         result = serving => result?,
         () = cut_off => tracing::warn!(limit = ?config.drain_limit, "running calls were cut off"),
+        never = guard.keep_fresh() => match never {},
     }
     catalog.drain(config.drain_limit).await;
     Ok(())
 }
 
 fn builder(config: &Config) -> Server {
-    Server::builder()
+    let connections = &config.connections;
+    let server = Server::builder()
         .initial_stream_window_size(config.stream_window_bytes)
         .initial_connection_window_size(config.connection_window_bytes)
         .max_concurrent_streams(config.max_calls_per_connection)
         .http2_keepalive_interval(Some(config.keepalive_interval))
         .http2_keepalive_timeout(Some(config.keepalive_timeout))
+        .http2_max_header_list_size(connections.max_header_bytes)
+        .http2_max_pending_accept_reset_streams(Some(connections.max_pending_resets))
+        .http2_max_local_error_reset_streams(Some(connections.max_local_resets));
+    match connections.age(rand::random()) {
+        Some(age) => server.max_connection_age(age),
+        None => server,
+    }
 }
 
 fn reflection() -> tonic_reflection::server::Builder<'static> {

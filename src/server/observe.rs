@@ -77,7 +77,8 @@ where
         let started = Instant::now();
         let terms = CallTerms::of(request.headers(), started);
         request.extensions_mut().insert(terms);
-        let span = tracing::info_span!("call", method = method.name, id = ?id);
+        let caller = tracing::field::Empty;
+        let span = tracing::info_span!("call", method = method.name, id = ?id, caller);
         let mut call = Call {
             method: method.name,
             started,

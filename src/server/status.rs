@@ -1,11 +1,17 @@
 //! Errors to gRPC statuses: the one place where a [`Status`] is made from one.
 
+use std::time::Duration;
+
 use prost::Message;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt, pb};
 
+use super::auth::Refusal;
 use crate::serving::ServingError;
 use crate::telemetry::metrics::FrameOutcome;
+
+/// When to ask again where all places for calls are taken: nobody knows when one ends.
+const PLACE_RETRY: Duration = Duration::from_millis(100);
 
 /// The status of an error, with the details that a client can act on.
 pub(super) fn status(error: &ServingError) -> Status {
@@ -57,12 +63,30 @@ pub(super) fn outcome<T>(result: &Result<T, ServingError>) -> FrameOutcome {
 
 /// The server's own call limit is reached.
 pub(super) fn too_many_calls(limit: usize) -> Status {
-    let retry_after = std::time::Duration::from_millis(100);
     Status::with_error_details(
         Code::ResourceExhausted,
-        format!("{limit} calls are running, limit {limit}; try again in {retry_after:?}"),
-        ErrorDetails::with_retry_info(Some(retry_after)),
+        format!("{limit} calls are running, limit {limit}; try again in {PLACE_RETRY:?}"),
+        ErrorDetails::with_retry_info(Some(PLACE_RETRY)),
     )
+}
+
+/// The caller may not make this call, or not now.
+pub(super) fn refused(refusal: &Refusal) -> Status {
+    let (code, retry_after) = match refusal {
+        Refusal::NoKey | Refusal::WrongKey | Refusal::Expired { .. } | Refusal::Revoked { .. } => {
+            (Code::Unauthenticated, None)
+        }
+        Refusal::Scope { .. } | Refusal::AdminClosed => (Code::PermissionDenied, None),
+        Refusal::Rate { retry_after, .. } => (Code::ResourceExhausted, Some(*retry_after)),
+        Refusal::Concurrency { .. } => (Code::ResourceExhausted, Some(PLACE_RETRY)),
+    };
+    match retry_after {
+        None => Status::new(code, refusal.message()),
+        Some(after) => {
+            let details = ErrorDetails::with_retry_info(Some(after));
+            Status::with_error_details(code, refusal.message(), details)
+        }
+    }
 }
 
 /// A handler panicked.
@@ -72,8 +96,6 @@ pub(super) fn panicked() -> Status {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -10,6 +10,7 @@ mod explain;
 mod health;
 mod inspect;
 mod layering;
+mod security;
 mod served;
 mod stream;
 mod support;

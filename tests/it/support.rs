@@ -19,7 +19,7 @@ use veriframe::models::weights::Weights;
 use veriframe::models::yolo::{BatchNorm, Yolo, YoloConfig};
 use veriframe::proto::v1;
 use veriframe::proto::v1::verification_service_client::VerificationServiceClient;
-use veriframe::server::{self, Config, ServerError};
+use veriframe::server::{self, Config, Guard, ServerError};
 use veriframe::serving::{Catalog, ModelSource, Options};
 use veriframe::training::{export::export, tokenizer};
 
@@ -36,6 +36,8 @@ pub(crate) const CLASSES: [&str; 3] = ["eye", "ear", "mouth"];
 /// A server that stops when it is told to, or with the test.
 pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
+    /// Its certificates and keys.
+    pub(crate) guard: Arc<Guard>,
     stop: oneshot::Sender<()>,
     done: JoinHandle<Result<(), ServerError>>,
 }
@@ -62,8 +64,10 @@ impl TestServer {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let shutdown = async { drop(stopped.await) };
-        let done = tokio::spawn(server::run(listener, catalog, config, shutdown));
-        Self { address, stop, done }
+        let guard = Arc::new(Guard::open(&config.tls, &config.auth).unwrap());
+        let behind = Arc::clone(&guard);
+        let done = tokio::spawn(server::run_guarded(listener, catalog, config, behind, shutdown));
+        Self { address, guard, stop, done }
     }
 
     pub(crate) async fn channel(&self) -> Channel {

@@ -100,8 +100,16 @@ label! {
         TooManyCalls = "too_many_calls",
         /// As many streams are open as may.
         TooManyStreams = "too_many_streams",
-        /// As many connections are open as may.
+        /// As many connections are open as may, in all or of one address.
         TooManyConnections = "too_many_connections",
+        /// The system could not accept a connection, such as for want of file descriptors.
+        AcceptFailed = "accept_failed",
+        /// A TLS handshake failed: no TLS, no trust, or a client that went away.
+        HandshakeFailed = "handshake_failed",
+        /// A TLS handshake took too long.
+        HandshakeTimeout = "handshake_timeout",
+        /// A TLS handshake was the oldest of too many.
+        TooManyHandshakes = "too_many_handshakes",
         /// A model's queue was full of items or bytes.
         QueueFull = "queue_full",
         /// It would wait for longer than its deadline allows.
@@ -150,6 +158,16 @@ label! {
         Certificates = "certificates",
         /// API keys.
         Keys = "keys",
+    }
+}
+
+label! {
+    /// Which certificate.
+    CertificateKind {
+        /// The server's own, and those between it and the root.
+        Server = "server",
+        /// Those of the authorities whose client certificates are believed.
+        ClientAuthority = "client_ca",
     }
 }
 

@@ -101,6 +101,9 @@ metrics! {
         "Calls, frames and connections refused before any work was done for them.",
     );
 
+    CONNECTIONS =
+        value("veriframe_connections", &[], "Connections that are open now, handshakes included.");
+
     // Frames and streams.
     FRAMES = count("veriframe_frames_total", &["outcome"], "Frames, by their end.");
     FRAME_SECONDS = seconds(
@@ -168,6 +171,11 @@ metrics! {
         "veriframe_model_load_seconds",
         &["model"],
         "What the last load of the model took, from disk to ready.",
+    );
+    CERTIFICATE_EXPIRY = seconds_now(
+        "veriframe_certificate_expiry_seconds",
+        &["kind"],
+        "When the first certificate in use expires, as Unix time.",
     );
     RELOADS = count(
         "veriframe_reloads_total",

@@ -8,16 +8,16 @@ mod list;
 mod record;
 
 pub use labels::{
-    DropReason, EngineLoad, ExpiryStage, FrameOutcome, ItemOutcome, ModelLabels, Rejection,
-    Reloaded, Stage,
+    CertificateKind, DropReason, EngineLoad, ExpiryStage, FrameOutcome, ItemOutcome, ModelLabels,
+    Rejection, Reloaded, Stage,
 };
 pub use list::{BATCH_BUCKETS, METRICS, Metric, SECONDS_BUCKETS, Shape, TARGET};
 pub(in crate::telemetry) use record::describe_all;
 pub use record::{
-    Held, call_began, frame_began, record_batch, record_cache, record_drop, record_expiry,
-    record_frame, record_item, record_queue_wait, record_rejection, record_reload,
-    record_replica_failure, record_request, record_stage, set_load, set_model, set_model_load,
-    set_replicas, stream_opened,
+    Held, call_began, connection_opened, frame_began, record_batch, record_cache, record_drop,
+    record_expiry, record_frame, record_item, record_queue_wait, record_rejection, record_reload,
+    record_replica_failure, record_request, record_stage, set_certificate_expiry, set_load,
+    set_model, set_model_load, set_replicas, stream_opened,
 };
 
 #[cfg(test)]
@@ -57,6 +57,8 @@ mod tests {
         set_replicas("clip", 2, 1);
         record_replica_failure("clip");
         record_cache("text", true);
+        drop(connection_opened());
+        set_certificate_expiry(CertificateKind::Server, UNIX_EPOCH + Duration::from_secs(9));
         let labels = ModelLabels { name: "clip", version: "1", kind: "clip", device: "cpu" };
         set_model(labels, true);
         set_model_load("clip", Duration::from_millis(1500));

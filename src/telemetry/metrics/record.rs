@@ -8,15 +8,15 @@ use metrics::{
 };
 
 use super::labels::{
-    DropReason, EngineLoad, ExpiryStage, FrameOutcome, ItemOutcome, ModelLabels, Rejection,
-    Reloaded, Stage,
+    CertificateKind, DropReason, EngineLoad, ExpiryStage, FrameOutcome, ItemOutcome, ModelLabels,
+    Rejection, Reloaded, Stage,
 };
 use super::list::{
-    BATCH_SIZE, BUILD_INFO, CACHE_HITS, CACHE_MISSES, CALLS, DROPPED, EXPIRED, FRAME_SECONDS,
-    FRAMES, FRAMES_IN_FLIGHT, ITEMS, METRICS, MODEL_INFO, MODEL_LOAD_SECONDS, QUEUE_BYTES,
-    QUEUE_DEPTH, QUEUE_WAIT_SECONDS, REJECTED, RELOADS, REPLICA_FAILURES, REPLICAS,
-    REPLICAS_HEALTHY, REQUEST_SECONDS, REQUESTS, RUNNING, SLO, SLO_GOOD, STAGE_SECONDS, START_TIME,
-    STREAMS, Shape, TARGET,
+    BATCH_SIZE, BUILD_INFO, CACHE_HITS, CACHE_MISSES, CALLS, CERTIFICATE_EXPIRY, CONNECTIONS,
+    DROPPED, EXPIRED, FRAME_SECONDS, FRAMES, FRAMES_IN_FLIGHT, ITEMS, METRICS, MODEL_INFO,
+    MODEL_LOAD_SECONDS, QUEUE_BYTES, QUEUE_DEPTH, QUEUE_WAIT_SECONDS, REJECTED, RELOADS,
+    REPLICA_FAILURES, REPLICAS, REPLICAS_HEALTHY, REQUEST_SECONDS, REQUESTS, RUNNING, SLO,
+    SLO_GOOD, STAGE_SECONDS, START_TIME, STREAMS, Shape, TARGET,
 };
 
 /// A gRPC call ended with the status `code` (`OK`, `INVALID_ARGUMENT`, …) after `duration`.
@@ -75,6 +75,11 @@ impl Drop for Held {
 /// A gRPC call runs for as long as the returned value lives.
 pub fn call_began() -> Held {
     Held::new(gauge!(CALLS.name))
+}
+
+/// A connection is open for as long as the returned value lives.
+pub fn connection_opened() -> Held {
+    Held::new(gauge!(CONNECTIONS.name))
 }
 
 /// A frame has no result for as long as the returned value lives.
@@ -150,6 +155,12 @@ pub fn set_model_load(model: &str, duration: Duration) {
     gauge!(MODEL_LOAD_SECONDS.name, "model" => model.to_owned()).set(duration.as_secs_f64());
 }
 
+/// When the first certificate of a kind expires.
+pub fn set_certificate_expiry(kind: CertificateKind, expiry: SystemTime) {
+    let unix = expiry.duration_since(UNIX_EPOCH).unwrap_or_default();
+    gauge!(CERTIFICATE_EXPIRY.name, "kind" => kind.name()).set(unix.as_secs_f64());
+}
+
 /// Something was read again while serving, well or not.
 pub fn record_reload(what: Reloaded, ok: bool) {
     let outcome = if ok { "ok" } else { "failed" };
@@ -192,7 +203,7 @@ fn zero_all() {
             counter!(RELOADS.name, "what" => what.name(), "outcome" => outcome).increment(0);
         }
     }
-    for name in [CALLS.name, FRAMES_IN_FLIGHT.name, STREAMS.name] {
+    for name in [CALLS.name, CONNECTIONS.name, FRAMES_IN_FLIGHT.name, STREAMS.name] {
         gauge!(name).set(0.0);
     }
     counter!(SLO.name).increment(0);

@@ -1,0 +1,286 @@
+//! From the listening socket to connections that may make calls: limits, then the TLS handshake.
+//!
+//! A handshake never keeps another connection waiting: each has its own task and its own time, and
+//! when there are too many the oldest, which is the slowest, gives way.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::Stream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tonic::transport::server::Connected;
+
+use super::connections::{Full, Place, Places};
+use super::peer::{ClientCertificate, Peer};
+use super::tls::{self, Certificates};
+use super::watch::Watched;
+use crate::telemetry::metrics::{self, Rejection};
+
+/// How long nothing is accepted after the system could not, such as for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How connections become encrypted.
+#[derive(Clone)]
+pub(super) struct Encryption {
+    pub(super) certificates: Arc<Watched<Certificates>>,
+    pub(super) handshake_limit: Duration,
+    pub(super) max_handshakes: usize,
+}
+
+impl Encryption {
+    pub(super) fn new(certificates: Arc<Watched<Certificates>>, config: &tls::Config) -> Self {
+        let (handshake_limit, max_handshakes) = (config.handshake_limit, config.max_handshakes);
+        Self { certificates, handshake_limit, max_handshakes: max_handshakes.max(1) }
+    }
+}
+
+/// Connections as they come, for ever; the socket closes when the stream is dropped.
+pub(super) fn incoming(
+    listener: TcpListener,
+    places: Places,
+    encryption: Option<Encryption>,
+) -> impl Stream<Item = io::Result<Connection>> {
+    let door = Door {
+        listener,
+        places,
+        encryption,
+        handshakes: JoinSet::new(),
+        begun: VecDeque::new(),
+        refusing: false,
+    };
+    futures::stream::unfold(door, |mut door| async {
+        let connection = door.next().await;
+        Some((Ok(connection), door))
+    })
+}
+
+struct Door {
+    listener: TcpListener,
+    places: Places,
+    encryption: Option<Encryption>,
+    handshakes: JoinSet<Result<Connection, HandshakeError>>,
+    /// The handshakes in the order of their beginning; some may have ended.
+    begun: VecDeque<AbortHandle>,
+    /// Whether the last connection found no place.
+    refusing: bool,
+}
+
+/// Why a handshake ended without a connection.
+enum HandshakeError {
+    Failed(SocketAddr, io::Error),
+    TooLong(SocketAddr, Duration),
+}
+
+impl Door {
+    async fn next(&mut self) -> Connection {
+        loop {
+            let connection = tokio::select! {
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, address)) => self.admit(stream, address),
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        metrics::record_rejection(Rejection::AcceptFailed);
+                        // A peer that gave up says nothing about the next one.
+                        if error.kind() != io::ErrorKind::ConnectionAborted {
+                            tokio::time::sleep(ACCEPT_PAUSE).await;
+                        }
+                        None
+                    }
+                },
+                Some(ended) = self.handshakes.join_next() => ready(ended),
+            };
+            if let Some(connection) = connection {
+                return connection;
+            }
+        }
+    }
+
+    /// Gives the connection, or begins its handshake, or refuses it.
+    fn admit(&mut self, stream: TcpStream, address: SocketAddr) -> Option<Connection> {
+        let place = match self.places.take(address.ip()) {
+            Ok(place) => place,
+            Err(full) => {
+                self.refuse(&stream, address, full);
+                return None;
+            }
+        };
+        self.refusing = false;
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%address, %error, "small packets may wait on this connection");
+        }
+        let Some(encryption) = &self.encryption else {
+            let peer = Peer { address, certificate: None };
+            return Some(Connection { io: Io::Plain(stream), peer, _place: place });
+        };
+        let shaking = handshake(stream, address, place, encryption);
+        self.begun.retain(|handshake| !handshake.is_finished());
+        while self.begun.len() >= encryption.max_handshakes {
+            if let Some(oldest) = self.begun.pop_front() {
+                oldest.abort();
+            }
+        }
+        self.begun.push_back(self.handshakes.spawn(shaking));
+        None
+    }
+
+    /// Says why, where that can be said without a handshake, and closes the connection.
+    fn refuse(&mut self, stream: &TcpStream, address: SocketAddr, full: Full) {
+        metrics::record_rejection(Rejection::TooManyConnections);
+        if !std::mem::replace(&mut self.refusing, true) {
+            tracing::warn!(%address, reason = %full, "connections are refused");
+        }
+        if self.encryption.is_none() {
+            // What the socket's own buffer does not take is not worth a wait.
+            drop(stream.try_write(&goaway(&full.to_string())));
+        }
+    }
+}
+
+/// Takes the newest certificates for a handshake with `address`.
+fn handshake(
+    stream: TcpStream,
+    address: SocketAddr,
+    place: Place,
+    encryption: &Encryption,
+) -> impl Future<Output = Result<Connection, HandshakeError>> + use<> {
+    let acceptor = TlsAcceptor::from(Arc::clone(&*encryption.certificates.current()));
+    let limit = encryption.handshake_limit;
+    async move {
+        let Ok(shaken) = tokio::time::timeout(limit, acceptor.accept(stream)).await else {
+            return Err(HandshakeError::TooLong(address, limit));
+        };
+        let stream = shaken.map_err(|error| HandshakeError::Failed(address, error))?;
+        let (_, session) = stream.get_ref();
+        let certificate = session
+            .peer_certificates()
+            .and_then(|chain| ClientCertificate::read(chain.first()?))
+            .map(Arc::new);
+        let peer = Peer { address, certificate };
+        Ok(Connection { io: Io::Encrypted(Box::new(stream)), peer, _place: place })
+    }
+}
+
+/// What a handshake has come to; a failure is told.
+fn ready(ended: Result<Result<Connection, HandshakeError>, JoinError>) -> Option<Connection> {
+    let cause = match ended {
+        Ok(Ok(connection)) => return Some(connection),
+        Ok(Err(HandshakeError::Failed(address, error))) => {
+            tracing::debug!(%address, %error, "a TLS handshake failed");
+            Rejection::HandshakeFailed
+        }
+        Ok(Err(HandshakeError::TooLong(address, limit))) => {
+            tracing::debug!(%address, ?limit, "a TLS handshake took too long");
+            Rejection::HandshakeTimeout
+        }
+        Err(error) if error.is_cancelled() => Rejection::TooManyHandshakes,
+        Err(error) => {
+            tracing::error!(%error, "a TLS handshake panicked");
+            Rejection::HandshakeFailed
+        }
+    };
+    metrics::record_rejection(cause);
+    None
+}
+
+/// HTTP/2 for "this connection is over" with its reason, as gRPC clients show it: an empty SETTINGS
+/// frame, then GOAWAY with the code `ENHANCE_YOUR_CALM` (RFC 9113, 6.5, 6.8 and 7).
+fn goaway(reason: &str) -> Vec<u8> {
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const ENHANCE_YOUR_CALM: u32 = 0xb;
+    let mut frames = SETTINGS.to_vec();
+    let length = (8 + reason.len()) as u32;
+    frames.extend_from_slice(&length.to_be_bytes()[1..]);
+    frames.extend_from_slice(&[7, 0]);
+    // The stream and the last stream that was taken up: none.
+    frames.extend_from_slice(&[0; 8]);
+    frames.extend_from_slice(&ENHANCE_YOUR_CALM.to_be_bytes());
+    frames.extend_from_slice(reason.as_bytes());
+    frames
+}
+
+/// A connection that may make calls. Its place is free when it closes.
+pub(super) struct Connection {
+    io: Io,
+    peer: Peer,
+    _place: Place,
+}
+
+enum Io {
+    Plain(TcpStream),
+    Encrypted(Box<TlsStream<TcpStream>>),
+}
+
+impl Connected for Connection {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Io::Encrypted(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.io {
+            Io::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Io::Encrypted(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Io::Encrypted(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Io::Encrypted(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.io {
+            Io::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Io::Encrypted(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.io {
+            Io::Plain(stream) => stream.is_write_vectored(),
+            Io::Encrypted(stream) => stream.is_write_vectored(),
+        }
+    }
+}
