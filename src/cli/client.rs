@@ -1,24 +1,72 @@
 //! The server that a command talks to: one that runs already, or one of its own.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::Args;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tonic::transport::{Channel, Endpoint};
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Uri};
+use tonic::{Request, Status};
 
 use super::options::ModelArgs;
 use crate::proto::v1::verification_service_client::VerificationServiceClient;
 use crate::server;
+use crate::server::auth::Secret;
 
 /// The most that one answer may weigh: heatmaps of a large frame.
 const MAX_ANSWER_BYTES: usize = 256 << 20;
 
+/// Where systems keep the certificates of public authorities, most common first.
+const SYSTEM_AUTHORITIES: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+
+/// Which server to talk to, and how.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct ServerArgs {
+    /// A server that runs already: HOST:PORT, or https://HOST:PORT for TLS. The command starts one
+    /// of its own where none is given.
+    #[arg(long, value_name = "ADDRESS")]
+    server: Option<String>,
+    /// PEM file of the authorities that may vouch for the server; the system's where none is given.
+    #[arg(long, value_name = "PEM", requires = "server")]
+    ca: Option<PathBuf>,
+    /// PEM file of a certificate to show to the server (mutual TLS), with --client-key.
+    #[arg(long, value_name = "PEM", requires = "server", requires = "client_key")]
+    client_cert: Option<PathBuf>,
+    /// PEM file of that certificate's private key.
+    #[arg(long, value_name = "PEM", requires = "client_cert")]
+    client_key: Option<PathBuf>,
+    /// API key; better given by the environment, where no list of processes shows it.
+    #[arg(long, value_name = "KEY", env = "VERIFRAME_API_KEY", hide_env_values = true)]
+    api_key: Option<Secret>,
+}
+
+/// Puts the API key on every call.
+#[derive(Clone)]
+pub(super) struct WithKey(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for WithKey {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(value) = &self.0 {
+            request.metadata_mut().insert("authorization", value.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// The client of every command.
+pub(super) type Client = VerificationServiceClient<InterceptedService<Channel, WithKey>>;
+
 /// A connected client; a server of its own stops with it.
 pub(super) struct Session {
-    pub(super) client: VerificationServiceClient<Channel>,
+    pub(super) client: Client,
     own: Option<OwnServer>,
 }
 
@@ -28,10 +76,10 @@ struct OwnServer {
 }
 
 impl Session {
-    /// Connects to `address`, or starts a server on a free loopback port with `models`.
-    pub(super) async fn open(address: Option<&str>, models: &ModelArgs) -> anyhow::Result<Self> {
-        if let Some(address) = address {
-            return Ok(Self { client: connect(address).await?, own: None });
+    /// Connects to the server of `args`, or starts one on a free loopback port with `models`.
+    pub(super) async fn open(args: &ServerArgs, models: &ModelArgs) -> anyhow::Result<Self> {
+        if let Some(address) = &args.server {
+            return Ok(Self { client: connect(address, args).await?, own: None });
         }
         let models = models.clone();
         let catalog =
@@ -47,7 +95,7 @@ impl Session {
         };
         let config = server::Config::default();
         let done = tokio::spawn(server::run(listener, catalog, config, shutdown));
-        let client = connect(&format!("http://{address}")).await?;
+        let client = connect(&address.to_string(), &ServerArgs::default()).await?;
         Ok(Self { client, own: Some(OwnServer { stop, done }) })
     }
 
@@ -61,23 +109,102 @@ impl Session {
     }
 }
 
-async fn connect(address: &str) -> anyhow::Result<VerificationServiceClient<Channel>> {
+async fn connect(address: &str, args: &ServerArgs) -> anyhow::Result<Client> {
     let address =
         if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
-    let channel = Endpoint::from_shared(address.clone())
-        .with_context(|| format!("'{address}' is no address, such as 127.0.0.1:50051"))?
-        .connect_timeout(Duration::from_secs(10))
-        .connect()
-        .await
-        .with_context(|| {
-            format!("no server answers at {address}; start one with: veriframe serve")
-        })?;
-    Ok(VerificationServiceClient::new(channel)
+    let uri: Uri = address
+        .parse()
+        .with_context(|| format!("'{address}' is no address, such as 127.0.0.1:50051"))?;
+    let mut endpoint = Endpoint::from(uri.clone()).connect_timeout(Duration::from_secs(10));
+    if uri.scheme_str() == Some("https") {
+        endpoint = endpoint.tls_config(tls(args)?).context("TLS")?;
+    } else {
+        anyhow::ensure!(
+            args.ca.is_none() && args.client_cert.is_none(),
+            "certificates are for TLS: write https:// before the address of --server"
+        );
+        if args.api_key.is_some() && !is_loopback(&uri) {
+            tracing::warn!(%address, "the API key travels unencrypted; use https://");
+        }
+    }
+    let channel = endpoint.connect().await.with_context(|| {
+        format!("no server answers at {address}; start one with: veriframe serve")
+    })?;
+    let with_key = WithKey(args.api_key.as_ref().map(bearer).transpose()?);
+    Ok(VerificationServiceClient::with_interceptor(channel, with_key)
         .max_decoding_message_size(MAX_ANSWER_BYTES)
         .max_encoding_message_size(MAX_ANSWER_BYTES))
+}
+
+fn tls(args: &ServerArgs) -> anyhow::Result<ClientTlsConfig> {
+    let authorities = match &args.ca {
+        Some(path) => read(path, "--ca")?,
+        None => system_authorities()?,
+    };
+    let config = ClientTlsConfig::new()
+        .timeout(Duration::from_secs(10))
+        .ca_certificate(Certificate::from_pem(authorities));
+    Ok(match (&args.client_cert, &args.client_key) {
+        (Some(certificate), Some(key)) => config.identity(Identity::from_pem(
+            read(certificate, "--client-cert")?,
+            read(key, "--client-key")?,
+        )),
+        _ => config,
+    })
+}
+
+fn system_authorities() -> anyhow::Result<Vec<u8>> {
+    let path = SYSTEM_AUTHORITIES.iter().map(Path::new).find(|path| path.exists());
+    let path = path.context("this system has no list of authorities; name one with --ca PEM")?;
+    read(path, "the system's authorities")
+}
+
+fn read(path: &Path, what: &str) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("{what}: cannot read {}", path.display()))
+}
+
+/// The header of a key, which no log shows.
+fn bearer(key: &Secret) -> anyhow::Result<MetadataValue<Ascii>> {
+    let mut value: MetadataValue<Ascii> =
+        format!("Bearer {}", key.reveal()).parse().context("the API key is no header")?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn is_loopback(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// An error of a call in words: the code, and each field that must change.
 pub(super) fn explained(status: &tonic::Status) -> anyhow::Error {
     anyhow::anyhow!("the server answers {:?}: {}", status.code(), status.message())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_loopback() {
+        for (address, expected) in [
+            ("http://127.0.0.1:1", true),
+            ("http://[::1]:1", true),
+            ("http://localhost:1", true),
+            ("http://10.0.0.1:1", false),
+            ("http://localhost.example:1", false),
+        ] {
+            assert_eq!(is_loopback(&address.parse().unwrap()), expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_shown_by_no_debug() {
+        let key: Secret = "vf_a-key-that-nobody-may-read".parse().unwrap();
+        let args = ServerArgs { api_key: Some(key.clone()), ..ServerArgs::default() };
+        let value = bearer(&key).unwrap();
+        assert_eq!(value.to_str().unwrap(), "Bearer vf_a-key-that-nobody-may-read");
+        let shown = format!("{args:?} {value:?}");
+        assert!(!shown.contains("nobody"), "{shown}");
+    }
 }

@@ -8,7 +8,7 @@ use clap::Args;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::client::{Session, explained};
+use super::client::{ServerArgs, Session, explained};
 use super::options::ModelArgs;
 use super::story::{QUESTIONS, Seen, Story};
 use super::{images, output};
@@ -42,9 +42,8 @@ pub(super) struct DemoArgs {
     /// Folder for the report.
     #[arg(long, default_value = "out/demo")]
     out: PathBuf,
-    /// A server that runs already; the command starts one of its own where none is given.
-    #[arg(long, value_name = "HOST:PORT")]
-    server: Option<String>,
+    #[command(flatten)]
+    server: ServerArgs,
     #[command(flatten)]
     models: ModelArgs,
 }
@@ -55,7 +54,7 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<()> {
 }
 
 async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
-    let mut session = Session::open(args.server.as_deref(), &args.models).await?;
+    let mut session = Session::open(&args.server, &args.models).await?;
     let specs = clip(HELD_OUT + args.seed, args.seconds as f32, args.fps);
     output::say(format_args!(
         "streaming {} frames of a generated clip: {} prompts, boxes and heatmaps for each",

@@ -7,6 +7,7 @@ mod demo;
 mod eval;
 mod images;
 mod inspect;
+mod keys;
 mod options;
 mod output;
 mod serve;
@@ -46,6 +47,9 @@ enum Command {
     /// Look into checkpoints.
     #[command(subcommand)]
     Models(inspect::ModelsCommand),
+    /// Make API keys for a server's key file.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// Train the built-in models.
     Train(train::TrainArgs),
 }
@@ -60,6 +64,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Demo(args) => demo::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Models(command) => inspect::run(&command),
+        Command::Keys(command) => keys::run(&command),
         Command::Train(command) => train::run(&command),
     }
 }

@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::client::{Session, explained};
+use super::client::{ServerArgs, Session, explained};
 use super::options::ModelArgs;
 use super::output;
 use crate::proto::v1;
@@ -35,9 +35,8 @@ pub(super) struct VerifyArgs {
     /// Write the first prompt's heatmap over the picture as a PNG (one picture only).
     #[arg(long, value_name = "PNG")]
     overlay: Option<PathBuf>,
-    /// A server that runs already; the command starts one of its own where none is given.
-    #[arg(long, value_name = "HOST:PORT")]
-    server: Option<String>,
+    #[command(flatten)]
+    server: ServerArgs,
     #[command(flatten)]
     models: ModelArgs,
 }
@@ -53,7 +52,7 @@ pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<()> {
 }
 
 async fn verify(args: &VerifyArgs) -> anyhow::Result<()> {
-    let mut session = Session::open(args.server.as_deref(), &args.models).await?;
+    let mut session = Session::open(&args.server, &args.models).await?;
     let mut answers = Vec::new();
     for path in &args.images {
         let bytes =

@@ -1,5 +1,6 @@
 //! Who may call, over what, and how often: over the wire.
 
+mod commands;
 mod connections;
 mod keys;
 mod tls;
