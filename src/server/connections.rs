@@ -19,6 +19,10 @@ pub struct Config {
     /// Connections of one IPv4 address, or of one IPv6 /64 network, that are open at once. Behind
     /// a proxy all clients have its address. Default 0: no limit of its own.
     pub max_connections_per_address: usize,
+    /// How long a new connection may take to say that it speaks HTTP/2, after its TLS handshake if
+    /// it has one. Default 10 s.
+    #[serde(with = "crate::units::duration")]
+    pub opening_limit: Duration,
     /// How old a connection may grow; then it takes no new calls, and closes when its last call
     /// has ended. Clients connect anew of themselves, and so find new servers and certificates.
     /// Up to a tenth more or less, drawn at the start. Default `0s`: any age.
@@ -40,6 +44,7 @@ impl Default for Config {
         Self {
             max_connections: 1024,
             max_connections_per_address: 0,
+            opening_limit: Duration::from_secs(10),
             max_age: Duration::ZERO,
             max_header_bytes: 16 << 10,
             max_pending_resets: 20,
@@ -61,6 +66,7 @@ pub(super) struct Places {
     all: Arc<Semaphore>,
     limit: usize,
     by_address: Arc<ByAddress>,
+    opening_limit: Duration,
 }
 
 /// Why a connection is refused.
@@ -92,7 +98,12 @@ impl Places {
             limit: config.max_connections_per_address,
             open: Mutex::new(HashMap::new()),
         };
-        Self { all: Arc::new(Semaphore::new(limit)), limit, by_address: Arc::new(by_address) }
+        Self {
+            all: Arc::new(Semaphore::new(limit)),
+            limit,
+            by_address: Arc::new(by_address),
+            opening_limit: config.opening_limit,
+        }
     }
 
     /// A place for a connection from `address`, until it is dropped.
@@ -113,15 +124,29 @@ impl Places {
                 Some((Arc::clone(&self.by_address), key))
             }
         };
-        Ok(Place { of_address, _permit: permit, _open: metrics::connection_opened() })
+        let opening_limit = self.opening_limit;
+        Ok(Place {
+            of_address,
+            opening_limit,
+            _permit: permit,
+            _open: metrics::connection_opened(),
+        })
     }
 }
 
 /// A connection's place; given back when it is dropped.
 pub(super) struct Place {
     of_address: Option<(Arc<ByAddress>, IpAddr)>,
+    opening_limit: Duration,
     _permit: OwnedSemaphorePermit,
     _open: Held,
+}
+
+impl Place {
+    /// How long its connection may take to begin.
+    pub(super) fn opening_limit(&self) -> Duration {
+        self.opening_limit
+    }
 }
 
 impl Drop for Place {

@@ -6,21 +6,17 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::Stream;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
-use tonic::transport::server::Connected;
 
 use super::connections::{Full, Place, Places};
 use super::peer::{ClientCertificate, Peer};
+use super::socket::{Connection, Io};
 use super::tls::{self, Certificates};
 use super::watch::Watched;
 use crate::telemetry::metrics::{self, Rejection};
@@ -119,7 +115,7 @@ impl Door {
         }
         let Some(encryption) = &self.encryption else {
             let peer = Peer { address, certificate: None };
-            return Some(Connection { io: Io::Plain(stream), peer, _place: place });
+            return Some(Connection::new(Io::Plain(stream), peer, place));
         };
         let shaking = handshake(stream, address, place, encryption);
         self.begun.retain(|handshake| !handshake.is_finished());
@@ -165,7 +161,7 @@ fn handshake(
             .and_then(|chain| ClientCertificate::read(chain.first()?))
             .map(Arc::new);
         let peer = Peer { address, certificate };
-        Ok(Connection { io: Io::Encrypted(Box::new(stream)), peer, _place: place })
+        Ok(Connection::new(Io::Encrypted(Box::new(stream)), peer, place))
     }
 }
 
@@ -205,82 +201,4 @@ fn goaway(reason: &str) -> Vec<u8> {
     frames.extend_from_slice(&ENHANCE_YOUR_CALM.to_be_bytes());
     frames.extend_from_slice(reason.as_bytes());
     frames
-}
-
-/// A connection that may make calls. Its place is free when it closes.
-pub(super) struct Connection {
-    io: Io,
-    peer: Peer,
-    _place: Place,
-}
-
-enum Io {
-    Plain(TcpStream),
-    Encrypted(Box<TlsStream<TcpStream>>),
-}
-
-impl Connected for Connection {
-    type ConnectInfo = Peer;
-
-    fn connect_info(&self) -> Peer {
-        self.peer.clone()
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match &mut self.io {
-            Io::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Io::Encrypted(stream) => Pin::new(stream).poll_read(cx, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.io {
-            Io::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Io::Encrypted(stream) => Pin::new(stream).poll_write(cx, bytes),
-        }
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.io {
-            Io::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Io::Encrypted(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.io {
-            Io::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Io::Encrypted(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.io {
-            Io::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            Io::Encrypted(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match &self.io {
-            Io::Plain(stream) => stream.is_write_vectored(),
-            Io::Encrypted(stream) => stream.is_write_vectored(),
-        }
-    }
 }

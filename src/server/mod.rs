@@ -16,6 +16,7 @@ mod observe;
 mod peer;
 mod respond;
 mod service;
+mod socket;
 mod status;
 mod stream;
 pub mod tls;

@@ -106,7 +106,7 @@ label! {
         AcceptFailed = "accept_failed",
         /// A TLS handshake failed: no TLS, no trust, or a client that went away.
         HandshakeFailed = "handshake_failed",
-        /// A TLS handshake took too long.
+        /// A TLS handshake, or the beginning of HTTP/2 after it, took too long.
         HandshakeTimeout = "handshake_timeout",
         /// A TLS handshake was the oldest of too many.
         TooManyHandshakes = "too_many_handshakes",

@@ -87,6 +87,21 @@ async fn an_old_connection_takes_no_new_calls_and_its_stream_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_does_not_begin_is_closed() {
+    let opening_limit = Duration::from_millis(50);
+    let config = connections::Config { opening_limit, ..Default::default() };
+    let server = TestServer::with(limited(config)).await;
+    let silent = TcpStream::connect(server.address).unwrap();
+    let mut slow = TcpStream::connect(server.address).unwrap();
+    slow.write_all(b"PRI * HTTP/2.0").unwrap();
+    for stream in [silent, slow] {
+        // What comes first is the server's own beginning.
+        last_words(stream).await;
+    }
+    answers(server.channel().await).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn headers_beyond_the_limit_are_refused_and_the_connection_goes_on() {
     let max_header_bytes = 4 << 10;
     let config = connections::Config { max_header_bytes, ..Default::default() };
