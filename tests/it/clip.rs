@@ -312,6 +312,29 @@ fn tokenizers_that_do_not_match_the_model_are_refused() {
 }
 
 #[test]
+fn a_broken_tokenizer_file_is_refused_and_unused_parts_of_it_are_not_read() {
+    let file = "tokenizer.json";
+    for part in ["decoder", "padding", "truncation"] {
+        let folder = edited("f32", file, |json| json[part] = "nothing".into());
+        assert!(ClipCheckpoint::open(folder.path()).is_ok(), "{part}");
+    }
+    let charsmap = json!({"type": "Precompiled", "precompiled_charsmap": "AA=="});
+    let nested = json!({"type": "Sequence", "normalizers": [{"type": "NFC"}, charsmap]});
+    for normalizer in [charsmap, nested, json!({"type": "Precompiled"})] {
+        let error = refusal("f32", file, |json| json["normalizer"] = normalizer.clone());
+        assert!(error.contains("'normalizer' has a precompiled character map"), "{error}");
+    }
+    for broken in [json!(7), json!([]), json!({})] {
+        let error = refusal("f32", file, |json| *json = broken.clone());
+        assert!(error.contains("tokenizer.json: "), "{error}");
+    }
+    let folder = edited("f32", file, |_| ());
+    fs::write(folder.path().join(file), r#"{"version": "1.0", "decoder": {"type"#).unwrap();
+    let error = ClipCheckpoint::open(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("EOF while parsing"), "{error}");
+}
+
+#[test]
 fn missing_surplus_and_misshapen_weights_are_named() {
     let build = |change: &dyn Fn(&mut BTreeMap<String, Tensor>)| {
         let mut tensors = tensors(&golden().join("f32/model.safetensors"));

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use serde_json::Value;
 use tokenizers::{ModelWrapper, Tokenizer};
 
 use super::TextConfig;
@@ -18,6 +19,9 @@ pub struct Tokens {
     pub tokens_before: usize,
 }
 
+/// The parts of a file that encoding does not need.
+const UNUSED: [&str; 3] = ["decoder", "padding", "truncation"];
+
 /// The checkpoint's own tokenizer, without the padding and truncation its file may state.
 #[derive(Debug)]
 pub struct ClipTokenizer {
@@ -32,10 +36,7 @@ impl ClipTokenizer {
     /// embedding table, and texts end with the token whose position is pooled.
     pub fn open(path: &Path, config: &TextConfig) -> Result<Self, WeightsError> {
         let error = |reason: String| WeightsError::format(path, reason);
-        let bytes = std::fs::read(path).map_err(|e| error(e.to_string()))?;
-        let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(|e| error(e.to_string()))?;
-        tokenizer.with_padding(None);
-        tokenizer.with_truncation(None).map_err(|e| error(e.to_string()))?;
+        let tokenizer = read(path).map_err(error)?;
         let model = tokenizer.get_model();
         let ModelWrapper::BPE(bpe) = model else {
             return Err(error("'model' is no byte-pair encoding".to_owned()));
@@ -91,5 +92,30 @@ impl ClipTokenizer {
     /// The id of the end mark, which also pads.
     pub fn end_token(&self) -> i64 {
         self.end_token
+    }
+}
+
+/// The file as the library reads it. It is held to be JSON first, and what is not needed is left
+/// out, for the library panics at a broken decoder or character map.
+fn read(path: &Path) -> Result<Tokenizer, String> {
+    let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
+    let mut file: Value = serde_json::from_slice(&bytes).map_err(|e| e.to_string())?;
+    let parts = file.as_object_mut().ok_or("is no JSON object")?;
+    parts.retain(|name, _| !UNUSED.contains(&name.as_str()));
+    if parts.get("normalizer").is_some_and(has_character_map) {
+        return Err("'normalizer' has a precompiled character map, which no CLIP has".to_owned());
+    }
+    serde_json::from_value(file).map_err(|e| e.to_string())
+}
+
+/// Whether a normalizer or one within it is of `SentencePiece`'s kind.
+fn has_character_map(normalizer: &Value) -> bool {
+    match normalizer {
+        Value::Object(parts) => {
+            let kind = parts.get("type").and_then(Value::as_str);
+            kind == Some("Precompiled") || parts.values().any(has_character_map)
+        }
+        Value::Array(items) => items.iter().any(has_character_map),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }
