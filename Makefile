@@ -4,10 +4,13 @@
 DEVICE ?= cpu
 # A Python with torch 2.11, transformers 5, ultralytics 8.4 and safetensors, for `make parity`.
 PYTHON ?= python3
+# How long `make fuzz` takes over each target, and which of them (all where it is empty).
+FUZZ_SECONDS ?= 600
+FUZZ_TARGETS ?=
 BUF = @bufbuild/buf@1.75.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint proto-lint licences parity bench train
+.PHONY: help setup build demo test lint proto-lint licences fuzz parity bench train
 
 help: ## List these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
@@ -40,6 +43,9 @@ proto-lint:
 
 licences:
 	@scripts/licences.sh
+
+fuzz: setup ## Fuzz what reads bytes from outside (FUZZ_SECONDS=… FUZZ_TARGETS=…)
+	scripts/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 parity: setup ## Compare full-size nets with transformers and ultralytics (PYTHON=…)
 	scripts/parity.sh $(PYTHON)

@@ -7,6 +7,7 @@ mod decode;
 mod engine;
 mod errors;
 mod explain;
+mod fuzz;
 mod health;
 mod inspect;
 mod layering;

@@ -1,0 +1,179 @@
+//! What is fuzzed: one function for each border where bytes come in from outside. Whatever the
+//! bytes, none panics, hangs or takes more memory than its limits say, and what it lets through is
+//! as its documentation says.
+//!
+//! libFuzzer runs them through `fuzz_targets`, and `tests/it/fuzz.rs` runs a short round of each.
+
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use tempfile::NamedTempFile;
+use veriframe::models::clip::{ClipConfig, ClipTokenizer};
+use veriframe::models::inspect::inspect;
+use veriframe::models::pickle::{Limits as PickleLimits, Pickle, TorchFile};
+use veriframe::models::weights::Weights;
+use veriframe::vision::image::{Limits as ImageLimits, RawFormat, decode, from_raw};
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
+
+/// Longer inputs say nothing more.
+pub const MAX_LEN: usize = 8192;
+
+/// One of them.
+#[derive(Clone, Copy)]
+pub struct Target {
+    /// Its name, and that of its folder in `corpus`.
+    pub name: &'static str,
+    /// Runs it on one input; panics where something is wrong.
+    pub run: fn(&[u8]),
+    /// A folder of the repository with inputs to start from, beside its corpus.
+    pub seeds: Option<&'static str>,
+}
+
+/// All of them.
+pub const ALL: [Target; 7] = [
+    Target { name: "image", run: image, seeds: Some("tests/golden/pictures") },
+    Target { name: "raw", run: raw, seeds: None },
+    Target { name: "pickle", run: pickle, seeds: None },
+    Target { name: "archive", run: checkpoint, seeds: None },
+    Target { name: "safetensors", run: checkpoint, seeds: None },
+    Target { name: "text", run: text, seeds: None },
+    Target { name: "tokenizer", run: tokenizer, seeds: None },
+];
+
+/// A picture in any of the formats, found by its content.
+pub fn image(data: &[u8]) {
+    let limits = ImageLimits { max_bytes: 1 << 16, max_side_px: 2048, max_pixels: 1 << 20 };
+    if let Ok(picture) = decode(data, &limits) {
+        let (width, height) = (picture.width(), picture.height());
+        assert!((1..=limits.max_side_px).contains(&width), "{width} px wide");
+        assert!((1..=limits.max_side_px).contains(&height), "{height} px high");
+        assert_eq!(picture.pixels().len(), width as usize * height as usize * 3);
+    }
+}
+
+/// Bare pixels. The first byte tells the format and whether the bytes are as many as they should
+/// be; then come width, height and stride.
+pub fn raw(data: &[u8]) {
+    const FORMATS: [RawFormat; 5] =
+        [RawFormat::Rgb8, RawFormat::Bgr8, RawFormat::Gray8, RawFormat::Nv12, RawFormat::I420];
+    let limits = ImageLimits { max_bytes: 1 << 16, max_side_px: 2048, max_pixels: 1 << 20 };
+    let Some((head, body)) = data.split_at_checked(13) else { return };
+    let number =
+        |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+    let format = FORMATS[usize::from(head[0] & 0x7f) % FORMATS.len()];
+    let (width, height, stride) = (number(1), number(5), number(9));
+    if head[0] & 0x80 == 0 {
+        if let Ok(picture) = from_raw(format, (width, height), stride, body, &limits) {
+            assert_eq!((picture.width(), picture.height()), (width, height));
+        }
+        return;
+    }
+    let (width, height, padding) = (width % 65 + 1, height % 65 + 1, stride % 9);
+    let row = if matches!(format, RawFormat::Rgb8 | RawFormat::Bgr8) { 3 * width } else { width };
+    let stride = row + padding;
+    let chroma = match format {
+        RawFormat::Rgb8 | RawFormat::Bgr8 | RawFormat::Gray8 => 0,
+        RawFormat::Nv12 | RawFormat::I420 => 2 * stride.div_ceil(2) * height.div_ceil(2),
+    };
+    let mut pixels = body.to_vec();
+    pixels.resize((stride * height + chroma) as usize, 0x80);
+    let told = if padding == 0 { 0 } else { stride };
+    let picture = from_raw(format, (width, height), told, &pixels, &limits);
+    let picture = picture.expect("the bytes are as many as the format needs");
+    assert_eq!(picture.pixels().len(), (width * height * 3) as usize);
+}
+
+/// A pickle: by itself, and as that of a `.pt` file whose two storages are there.
+pub fn pickle(data: &[u8]) {
+    let limits = PickleLimits {
+        pickle_bytes: 1 << 16,
+        storage_bytes: 1 << 16,
+        operations: 10_000,
+        stack: 1000,
+        memo: 1000,
+        modules: 1000,
+        ..PickleLimits::default()
+    };
+    let Ok(pickle) = Pickle::read(data, &limits) else { return };
+    assert!(!pickle.describe(pickle.root()).is_empty());
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    let storage = [7; 64];
+    for (name, bytes) in [("a/data.pkl", data), ("a/data/0", &storage), ("a/data/1", &storage)] {
+        archive.start_file(name, stored).expect("an archive in memory takes a file");
+        archive.write_all(bytes).expect("memory takes bytes");
+    }
+    let archive = archive.finish().expect("an archive in memory closes").into_inner();
+    with_file(&archive, |path| {
+        let mut file = TorchFile::open(path, &limits).expect("the pickle was read before");
+        let root = file.pickle().root();
+        let pairs = file.pickle().pairs(root).unwrap_or_default().to_vec();
+        let places = pairs.into_iter().take(8).map(|(_, value)| value).chain([root]);
+        for place in places {
+            for tensors in [file.state_dict(place), file.module(place)].into_iter().flatten() {
+                // Reads every element.
+                for tensor in tensors.values() {
+                    std::hint::black_box(tensor.sum(tch::Kind::Double).double_value(&[]));
+                }
+            }
+        }
+        drop(inspect(path));
+    });
+}
+
+/// A checkpoint file: safetensors or an archive, told apart by its first bytes.
+pub fn checkpoint(data: &[u8]) {
+    with_file(data, |path| {
+        drop(Weights::open_safetensors(path));
+        drop(inspect(path));
+    });
+}
+
+/// A text to embed.
+pub fn text(data: &[u8]) {
+    static TOKENIZER: OnceLock<(ClipTokenizer, usize)> = OnceLock::new();
+    let (tokenizer, context) = TOKENIZER.get_or_init(|| {
+        let folder = repository().join("tests/golden/clip/f32");
+        let config = ClipConfig::open(&folder.join("config.json")).expect("it is a golden file");
+        let tokenizer = ClipTokenizer::open(&folder.join("tokenizer.json"), &config.text);
+        let context = config.text.max_position_embeddings as usize;
+        (tokenizer.expect("it is a golden file"), context)
+    });
+    let tokens = tokenizer.encode(&String::from_utf8_lossy(data));
+    assert!((2..=*context).contains(&tokens.ids.len()), "{tokens:?}");
+    assert_eq!(tokens.ids.last(), Some(&tokenizer.end_token()));
+    assert!(tokens.ids.iter().all(|id| (0..614).contains(id)), "{tokens:?}");
+    assert_eq!(tokens.truncated, tokens.tokens_before > *context);
+}
+
+/// A `tokenizer.json`, and a few texts for it.
+pub fn tokenizer(data: &[u8]) {
+    with_file(data, |path| {
+        let folder = repository().join("tests/golden/clip/f32");
+        let config = ClipConfig::open(&folder.join("config.json")).expect("it is a golden file");
+        let Ok(tokenizer) = ClipTokenizer::open(path, &config.text) else { return };
+        for text in ["", "a photo of a face", "이가 고르지 않은 얼굴 🙂", "<|endoftext|>\0\u{301}"]
+        {
+            let tokens = tokenizer.encode(text);
+            assert_eq!(tokens.ids.last(), Some(&tokenizer.end_token()));
+        }
+    });
+}
+
+fn repository() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    if here.ends_with("fuzz") { here.join("..") } else { here.to_owned() }
+}
+
+/// The bytes as a file; each thread has one, and overwrites it.
+fn with_file(data: &[u8], read: impl FnOnce(&Path)) {
+    thread_local! {
+        static FILE: NamedTempFile = NamedTempFile::new().expect("there is room for a file");
+    }
+    FILE.with(|file| {
+        std::fs::write(file.path(), data).expect("there is room for a file");
+        read(file.path());
+    });
+}
