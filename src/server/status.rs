@@ -73,9 +73,11 @@ pub(super) fn too_many_calls(limit: usize) -> Status {
 /// The caller may not make this call, or not now.
 pub(super) fn refused(refusal: &Refusal) -> Status {
     let (code, retry_after) = match refusal {
-        Refusal::NoKey | Refusal::WrongKey | Refusal::Expired { .. } | Refusal::Revoked { .. } => {
-            (Code::Unauthenticated, None)
-        }
+        Refusal::NoKey
+        | Refusal::OtherCertificate { .. }
+        | Refusal::WrongKey
+        | Refusal::Expired { .. }
+        | Refusal::Revoked { .. } => (Code::Unauthenticated, None),
         Refusal::Scope { .. } | Refusal::AdminClosed => (Code::PermissionDenied, None),
         Refusal::Rate { retry_after, .. } => (Code::ResourceExhausted, Some(*retry_after)),
         Refusal::Concurrency { .. } => (Code::ResourceExhausted, Some(PLACE_RETRY)),

@@ -1,34 +1,25 @@
 //! Around every call, inside what observes it: who calls, may they, and how much.
 
 use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::SystemTime;
 
-use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName, Request, Response};
-use hyper::body::{Body as HttpBody, Frame};
-use tokio::sync::OwnedSemaphorePermit;
-use tokio_util::sync::WaitForCancellationFutureOwned;
-use tonic::Status;
+use http::{Request, Response};
 use tonic::body::Body;
 use tower::{Layer, Service};
 
 use super::Refusal;
-use super::keys::{Grant, KeyFile};
+use super::body::{Granted, Pass};
+use super::header::{self, Sent};
+use super::keys::KeyFile;
 use super::methods::{Access, Scope, access};
 use super::quota::Exceeded;
-use super::secret::LONGEST_CHARACTERS;
 use crate::server::peer::Peer;
 use crate::server::status;
 use crate::server::watch::Watched;
-use crate::telemetry::metrics::{self, Rejection};
-
-/// Where a key may stand beside `authorization`.
-const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+use crate::telemetry::metrics;
 
 /// Puts [`Auth`] around the services.
 #[derive(Clone)]
@@ -43,12 +34,9 @@ impl AuthLayer {
         Self { keys, open_admin }
     }
 
-    /// Who calls, if they may. The key is taken out of the headers: nothing behind this sees it.
+    /// Who calls, if they may.
     fn admit(&self, request: &mut Request<Body>) -> Result<Pass, Refusal> {
-        let key = key(request.headers());
-        let headers = request.headers_mut();
-        headers.remove(AUTHORIZATION);
-        headers.remove(API_KEY);
+        let key = header::take(request.headers_mut());
         let certificate =
             request.extensions().get::<Peer>().and_then(|peer| peer.certificate.clone());
         let scope = match access(request.uri().path()) {
@@ -58,10 +46,9 @@ impl AuthLayer {
         let Some(keys) = &self.keys else {
             return match scope {
                 Scope::Admin if !self.open_admin => Err(Refusal::AdminClosed),
-                Scope::Admin | Scope::Inference => Ok(Pass {
-                    caller: certificate.map(|certificate| certificate.name().into()),
-                    ..Pass::default()
-                }),
+                Scope::Admin | Scope::Inference => {
+                    Ok(Pass::free(certificate.map(|certificate| certificate.name().into())))
+                }
             };
         };
         let keys = keys.current();
@@ -69,7 +56,8 @@ impl AuthLayer {
             (Sent::Key(key), _) => keys.by_key(&key).ok_or(Refusal::WrongKey)?,
             (Sent::Malformed, _) => return Err(Refusal::WrongKey),
             (Sent::Nothing, Some(certificate)) => {
-                keys.by_certificate(&certificate).ok_or(Refusal::NoKey)?
+                let unknown = || Refusal::OtherCertificate { name: certificate.name().to_owned() };
+                keys.by_certificate(&certificate).ok_or_else(unknown)?
             }
             (Sent::Nothing, None) => return Err(Refusal::NoKey),
         };
@@ -86,42 +74,8 @@ impl AuthLayer {
             }
             Exceeded::Concurrency { limit } => Refusal::Concurrency { caller: caller(), limit },
         })?;
-        Ok(Pass { caller: Some(Arc::clone(&grant.caller)), grant: Some(grant), _place: place })
+        Ok(Pass::granted(grant, place))
     }
-}
-
-/// A key as it came.
-enum Sent {
-    Nothing,
-    Key(Vec<u8>),
-    /// Of another scheme, too long, or more than one.
-    Malformed,
-}
-
-fn key(headers: &HeaderMap) -> Sent {
-    let mut given = headers.get_all(AUTHORIZATION).iter();
-    let mut plain = headers.get_all(API_KEY).iter();
-    let key = match (given.next(), plain.next(), given.next(), plain.next()) {
-        (None, None, _, _) => return Sent::Nothing,
-        (Some(value), None, None, _) => match value.as_bytes().split_at_checked("Bearer ".len()) {
-            Some((scheme, key)) if scheme.eq_ignore_ascii_case(b"Bearer ") => key,
-            Some(_) | None => return Sent::Malformed,
-        },
-        (None, Some(value), _, None) => value.as_bytes(),
-        (Some(_), ..) | (None, Some(_), _, Some(_)) => return Sent::Malformed,
-    };
-    let key = key.trim_ascii();
-    if key.len() > LONGEST_CHARACTERS { Sent::Malformed } else { Sent::Key(key.to_vec()) }
-}
-
-/// A call that may go on; its place is free when it is dropped.
-#[derive(Default)]
-struct Pass {
-    /// Who calls, where that is known: `key 'ci'`, or the name in a client certificate. The call's
-    /// span has it as `caller`.
-    caller: Option<Arc<str>>,
-    grant: Option<Arc<Grant>>,
-    _place: Option<OwnedSemaphorePermit>,
 }
 
 /// A service that asks who calls.
@@ -158,7 +112,7 @@ where
             Err(refusal) => {
                 let address = request.extensions().get::<Peer>().map(|peer| peer.address);
                 tracing::debug!(?address, reason = refusal.message(), "a call is refused");
-                metrics::record_rejection(cause(&refusal));
+                metrics::record_rejection(refusal.cause());
                 let response = status::refused(&refusal).into_http();
                 return Box::pin(std::future::ready(Ok(response)));
             }
@@ -172,72 +126,11 @@ where
             Ok(match &pass.grant {
                 None => response,
                 Some(grant) => {
-                    let revoked = Box::pin(grant.revoked.clone().cancelled_owned());
-                    response.map(|body| Body::new(Granted { body, pass: Some(pass), revoked }))
+                    let grant = Arc::clone(grant);
+                    response.map(|body| Body::new(Granted::new(body, pass, &grant)))
                 }
             })
         })
-    }
-}
-
-fn cause(refusal: &Refusal) -> Rejection {
-    match refusal {
-        Refusal::NoKey | Refusal::WrongKey | Refusal::Expired { .. } | Refusal::Revoked { .. } => {
-            Rejection::Unauthenticated
-        }
-        Refusal::Scope { .. } | Refusal::AdminClosed => Rejection::Forbidden,
-        Refusal::Rate { .. } => Rejection::RateQuota,
-        Refusal::Concurrency { .. } => Rejection::ConcurrencyQuota,
-    }
-}
-
-/// A response's body, for as long as its caller is known.
-struct Granted {
-    body: Body,
-    /// Gone when the call was cut off.
-    pass: Option<Pass>,
-    revoked: Pin<Box<WaitForCancellationFutureOwned>>,
-}
-
-impl Granted {
-    /// Why the call may not go on.
-    fn lost(&mut self, cx: &mut Context<'_>) -> Option<Refusal> {
-        let grant = self.pass.as_ref()?.grant.as_ref()?;
-        let caller = || grant.caller.to_string();
-        if self.revoked.as_mut().poll(cx).is_ready() {
-            return Some(Refusal::Revoked { caller: caller() });
-        }
-        grant.expired(SystemTime::now()).then(|| Refusal::Expired { caller: caller() })
-    }
-}
-
-impl HttpBody for Granted {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        if self.pass.is_none() {
-            return Poll::Ready(None);
-        }
-        if let Some(refusal) = self.lost(cx) {
-            // The handler ends with its body.
-            self.body = Body::empty();
-            self.pass = None;
-            let mut trailers = HeaderMap::new();
-            return Poll::Ready(Some(
-                status::refused(&refusal)
-                    .add_header(&mut trailers)
-                    .map(|()| Frame::trailers(trailers)),
-            ));
-        }
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
     }
 }
 
@@ -245,12 +138,15 @@ impl HttpBody for Granted {
 mod tests {
     use std::fs;
 
+    use bytes::Bytes;
     use futures::FutureExt;
     use futures::future::join_all;
-    use http::HeaderValue;
+    use http::header::AUTHORIZATION;
+    use http::{HeaderName, HeaderValue};
     use http_body_util::{BodyExt, StreamBody};
+    use hyper::body::Frame;
     use tempfile::TempDir;
-    use tonic::Code;
+    use tonic::{Code, Status};
     use tower::{ServiceExt, service_fn};
 
     use super::super::secret::Secret;
@@ -259,6 +155,7 @@ mod tests {
 
     const VERIFY: &str = "/veriframe.v1.VerificationService/Verify";
     const LOAD: &str = "/inference.GRPCInferenceService/RepositoryModelLoad";
+    const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
     const HEALTH: &str = "/grpc.health.v1.Health/Check";
 
     /// Keys in a file of their own.
@@ -317,32 +214,6 @@ mod tests {
             .headers()
             .get("grpc-status")
             .map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()))
-    }
-
-    #[tokio::test]
-    async fn each_way_to_send_a_key_is_read_and_every_other_is_refused() {
-        let layer = Kept::new(&entry("ci", "scopes = ['inference']")).layer();
-        let key = secret("ci").reveal().to_owned();
-        let bearer = |scheme: &str| format!("{scheme} {key}");
-        let (long, other) = ("x".repeat(513), secret("other").reveal().to_owned());
-        for (headers, expected) in [
-            (vec![(AUTHORIZATION, bearer("Bearer").as_str())], Code::Ok),
-            (vec![(AUTHORIZATION, &bearer("bearer"))], Code::Ok),
-            (vec![(API_KEY, &key)], Code::Ok),
-            (vec![], Code::Unauthenticated),
-            (vec![(API_KEY, "")], Code::Unauthenticated),
-            (vec![(API_KEY, &other)], Code::Unauthenticated),
-            (vec![(API_KEY, &key[1..])], Code::Unauthenticated),
-            (vec![(API_KEY, &long)], Code::Unauthenticated),
-            (vec![(AUTHORIZATION, &bearer("Basic"))], Code::Unauthenticated),
-            (vec![(AUTHORIZATION, "Bearer")], Code::Unauthenticated),
-            (vec![(AUTHORIZATION, &key)], Code::Unauthenticated),
-            (vec![(API_KEY, &key), (API_KEY, &key)], Code::Unauthenticated),
-            (vec![(AUTHORIZATION, &bearer("Bearer")), (API_KEY, &key)], Code::Unauthenticated),
-        ] {
-            let response = answered(&layer, request(VERIFY, &headers)).await;
-            assert_eq!(code(&response), expected, "{headers:?}");
-        }
     }
 
     #[tokio::test]
@@ -406,7 +277,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_place_is_held_until_the_body_ends() {
+    async fn aplace_is_held_until_the_body_ends() {
         let kept = Kept::new(&entry("ci", "scopes = ['inference']\nconcurrency = 2"));
         let layer = kept.layer();
         let service = layer.layer(service_fn(|_: Request<Body>| async {

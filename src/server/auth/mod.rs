@@ -3,6 +3,8 @@
 //! Where no key file is configured everyone may infer, and administration is open or closed as the
 //! server's configuration says.
 
+mod body;
+mod header;
 mod keys;
 mod layer;
 mod methods;
@@ -20,6 +22,7 @@ pub use methods::Scope;
 pub use secret::{Secret, SecretError};
 
 use super::watch::{FileError, Watched};
+use crate::telemetry::metrics::Rejection;
 
 /// Who may call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,8 +49,10 @@ impl Default for Config {
 /// Why a call is refused. Each names what a caller can do about it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Refusal {
-    /// It carries neither a key nor a certificate that is mapped to scopes.
+    /// It carries neither a key nor a client certificate.
     NoKey,
+    /// It carries no key, and a client certificate that the file does not map to scopes.
+    OtherCertificate { name: String },
     /// Its key is malformed or not in the file.
     WrongKey,
     /// Its key or certificate counts no more.
@@ -65,12 +70,29 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
+    /// How it counts.
+    fn cause(&self) -> Rejection {
+        match self {
+            Self::NoKey
+            | Self::OtherCertificate { .. }
+            | Self::WrongKey
+            | Self::Expired { .. }
+            | Self::Revoked { .. } => Rejection::Unauthenticated,
+            Self::Scope { .. } | Self::AdminClosed => Rejection::Forbidden,
+            Self::Rate { .. } => Rejection::RateQuota,
+            Self::Concurrency { .. } => Rejection::ConcurrencyQuota,
+        }
+    }
+
     /// What it says to the caller.
     pub(super) fn message(&self) -> String {
         match self {
             Self::NoKey => {
                 "no API key; send 'authorization: Bearer KEY' or 'x-api-key: KEY'".into()
             }
+            Self::OtherCertificate { name } => format!(
+                "the client certificate '{name}' has no scopes here, and no API key was sent"
+            ),
             Self::WrongKey => "the API key is not one of this server's".into(),
             Self::Expired { caller } => format!("{caller} has expired"),
             Self::Revoked { caller } => format!("{caller} is no longer allowed to do this"),

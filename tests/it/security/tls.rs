@@ -1,7 +1,9 @@
 //! TLS, mutual TLS, and certificates that change while the server runs.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
+
+use veriframe::telemetry::Exporter;
 
 use super::*;
 
@@ -62,6 +64,7 @@ async fn a_client_certificate_stands_for_a_key_where_it_is_mapped() {
     let unmapped = authority.trusted().identity(authority.identity("other"));
     let refused = answers(server.tls(unmapped).await.unwrap()).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated);
+    assert!(refused.message().contains("certificate 'CN=other' has no scopes"), "{refused:?}");
     let mut keyed = with_key(server.tls(authority.trusted()).await.unwrap(), "ci");
     in_time(keyed.list_models(v1::ListModelsRequest::default())).await.unwrap();
 }
@@ -93,6 +96,46 @@ async fn new_connections_use_the_new_certificate_and_running_streams_go_on() {
     reload(&server).await;
     answers(server.tls(old.trusted()).await.unwrap()).await.unwrap();
     stream.go_on().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_tell_the_expiry_each_reload_and_each_refusal() {
+    let exporter = Exporter::install(Some(([127, 0, 0, 1], 0).into())).await.unwrap();
+    let (files, authority) = (Files::new(), Authority::new("authority"));
+    files.renew(&authority);
+    let config =
+        Config { tls: files.tls(), auth: files.keys(&entry("ci", "")), ..Config::default() };
+    let server = TestServer::with(config).await;
+    let channel = server.tls(authority.trusted()).await.unwrap();
+    answers(channel).await.unwrap_err();
+    files.renew(&authority);
+    files.keys("no key file");
+    reload(&server).await;
+    let address = exporter.address().unwrap();
+    let page = tokio::task::spawn_blocking(move || page(address)).await.unwrap();
+    // Tests beside this one count as well.
+    for (series, at_least) in [
+        // The year 4096, as the test's authority says.
+        ("veriframe_certificate_expiry_seconds{kind=\"server\"}", 67_090_118_400.0),
+        ("veriframe_reloads_total{what=\"certificates\",outcome=\"ok\"}", 1.0),
+        ("veriframe_reloads_total{what=\"keys\",outcome=\"failed\"}", 1.0),
+        ("veriframe_rejected_total{cause=\"unauthenticated\"}", 1.0),
+        ("veriframe_connections", 1.0),
+    ] {
+        let line = page.lines().find_map(|line| line.strip_prefix(series)).expect(series);
+        let value: f64 = line.trim().parse().unwrap();
+        assert!(value >= at_least, "{series} {value}");
+    }
+}
+
+/// The page at `/metrics`.
+fn page(address: SocketAddr) -> String {
+    let mut connection = TcpStream::connect(address).unwrap();
+    let request = b"GET /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
+    connection.write_all(request).unwrap();
+    let mut page = String::new();
+    connection.read_to_string(&mut page).unwrap();
+    page
 }
 
 #[tokio::test(flavor = "multi_thread")]
