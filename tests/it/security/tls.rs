@@ -107,12 +107,13 @@ async fn metrics_tell_the_expiry_each_reload_and_each_refusal() {
         Config { tls: files.tls(), auth: files.keys(&entry("ci", "")), ..Config::default() };
     let server = TestServer::with(config).await;
     let channel = server.tls(authority.trusted()).await.unwrap();
-    answers(channel).await.unwrap_err();
+    answers(channel.clone()).await.unwrap_err();
     files.renew(&authority);
     files.keys("no key file");
     reload(&server).await;
     let address = exporter.address().unwrap();
     let page = tokio::task::spawn_blocking(move || page(address)).await.unwrap();
+    drop(channel);
     // Tests beside this one count as well.
     for (series, at_least) in [
         // The year 4096, as the test's authority says.
