@@ -165,6 +165,12 @@ async fn no_log_holds_a_secret_and_each_call_names_its_caller() {
     let auth = files.keys(&(entry("ci", "") + &entry("slow", "rate = 0.01\nburst = 1")));
     let server = TestServer::with(Config { tls: files.tls(), auth, ..Config::default() }).await;
     let channel = server.tls(authority.trusted()).await.unwrap();
+    // Where a test beside this one reached a log line first, at the wrong moment, the line is held
+    // for one that nobody reads. After a first round all lines are known, and asked again.
+    drop(list(&mut with_key(channel.clone(), "ci")).await);
+    files.keys("no key file");
+    server.guard.reload();
+    tracing::callsite::rebuild_interest_cache();
     for id in ["ci", "stranger", "slow", "slow"] {
         drop(list(&mut with_key(channel.clone(), id)).await);
         drop(load(channel.clone(), id).await);
