@@ -18,6 +18,7 @@
 //! - `unsafe` stands in `libtorch` alone.
 
 pub mod units;
+pub mod bounds;
 pub mod libtorch;
 pub mod telemetry;
 pub mod vision;

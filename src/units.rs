@@ -1,4 +1,4 @@
-//! Durations and sizes as people write them in a configuration: `"1500ms"`, `"64 MiB"`.
+//! Durations, sizes and names as people write them in a configuration: `"1500ms"`, `"64 MiB"`.
 //!
 //! Imports: nothing.
 //!
@@ -10,9 +10,14 @@ pub mod duration {
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-    /// Writes the shortest text that is read as the same duration.
+    /// The shortest text that is read as the same duration.
+    pub fn text(value: Duration) -> String {
+        humantime::format_duration(value).to_string()
+    }
+
+    /// Writes [`text`].
     pub fn serialize<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-        humantime::format_duration(*value).to_string().serialize(serializer)
+        text(*value).serialize(serializer)
     }
 
     /// Reads a text; an error names the value and shows one that would do.
@@ -33,15 +38,20 @@ pub mod bytes {
     pub trait Count: Copy + TryInto<u64> + TryFrom<u64> {}
     impl<T: Copy + TryInto<u64> + TryFrom<u64>> Count for T {}
 
-    /// Writes the exact number, with a binary unit where one divides it.
-    pub fn serialize<T: Count, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
-        let bytes: u64 = (*value).try_into().unwrap_or(u64::MAX);
+    /// The exact number, with a binary unit where one divides it.
+    pub fn text<T: Count>(value: T) -> String {
+        let bytes: u64 = value.try_into().unwrap_or(u64::MAX);
         let units = [(1_u64 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
         let unit = units.into_iter().find(|(size, _)| bytes > 0 && bytes.is_multiple_of(*size));
         match unit {
-            Some((size, name)) => format!("{} {name}", bytes / size).serialize(serializer),
-            None => format!("{bytes} B").serialize(serializer),
+            Some((size, name)) => format!("{} {name}", bytes / size),
+            None => format!("{bytes} B"),
         }
+    }
+
+    /// Writes [`text`].
+    pub fn serialize<T: Count, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        text(*value).serialize(serializer)
     }
 
     /// Reads a text or a number; an error names the value and shows one that would do.
@@ -65,6 +75,30 @@ pub mod bytes {
             },
         };
         T::try_from(bytes).map_err(|_| D::Error::custom(format!("'{text}' is too large")))
+    }
+}
+
+/// Anything that is written and read as one text: `"cuda:0,cuda:1"`.
+pub mod text {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// Writes what [`Display`] shows.
+    pub fn serialize<T: Display, S: Serializer>(
+        value: &T,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    /// Reads with [`FromStr`]; an error is the type's own.
+    pub fn deserialize<'de, T, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error>
+    where
+        T: FromStr<Err: Display>,
+    {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{EngineError, Hook};
+use crate::bounds::{Bounds, Breach};
 
 /// How much an engine accepts and how it forms batches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,12 +15,12 @@ pub struct Config {
     /// comes from the model, not from here.
     #[serde(skip)]
     pub name: String,
-    /// Items that may wait; at least 1. Default 64.
+    /// Items that may wait. Default 64, 1 to 1 000 000.
     pub max_queued_items: usize,
-    /// Bytes that may wait; at least 1. Default 256 MiB.
+    /// Bytes that may wait. Default 256 MiB, 1 B to 64 GiB.
     #[serde(with = "crate::units::bytes")]
     pub max_queued_bytes: usize,
-    /// Items in one batch; at least 1. Default 8.
+    /// Items in one batch. Default 8, 1 to 1024.
     pub max_batch: usize,
     /// How long an item may wait, with a worker idle, for others to join its batch; at most 1 s.
     /// Zero runs what is there. Default 2 ms. The engine waits less where it sees that nobody is
@@ -27,14 +28,14 @@ pub struct Config {
     #[serde(with = "crate::units::duration")]
     pub max_batch_wait: Duration,
     /// The starvation bound: an item that has waited this long goes before every later one,
-    /// whatever their deadlines. More than zero. Default 2 s.
+    /// whatever their deadlines. Default 2 s, 1 ms to 1 h.
     #[serde(with = "crate::units::duration")]
     pub max_age: Duration,
     /// The first pause before another try to build a model that failed to build; doubles with each
-    /// failure up to `max_rebuild_wait`. More than zero. Default 500 ms.
+    /// failure up to `max_rebuild_wait`. Default 500 ms, 1 ms to 1 h.
     #[serde(with = "crate::units::duration")]
     pub rebuild_wait: Duration,
-    /// The longest such pause; at least `rebuild_wait`. Default 30 s.
+    /// The longest such pause; at least `rebuild_wait`. Default 30 s, at most 1 h.
     #[serde(with = "crate::units::duration")]
     pub max_rebuild_wait: Duration,
     /// Run by each worker before each of its batches, for tests that need a replica to stall or to
@@ -60,32 +61,37 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Errors with [`EngineError::Config`] naming the first field out of its range.
-    pub fn validate(&self) -> Result<(), EngineError> {
+    /// What is out of its range.
+    pub fn breaches(&self) -> Vec<Breach> {
+        let (millisecond, hour) = (Duration::from_millis(1), Duration::from_hours(1));
+        let mut bounds = Bounds::default();
+        bounds.number("max_queued_items", self.max_queued_items, 1..=1_000_000);
+        bounds.bytes("max_queued_bytes", self.max_queued_bytes, 1..=64 << 30);
+        bounds.number("max_batch", self.max_batch, 1..=1024);
         let longest_wait = Duration::from_secs(1);
-        let wrong = if self.name.is_empty() {
-            "name is empty".into()
-        } else if self.max_queued_items == 0 {
-            "max_queued_items is 0, needs at least 1".into()
-        } else if self.max_queued_bytes == 0 {
-            "max_queued_bytes is 0, needs at least 1".into()
-        } else if self.max_batch == 0 {
-            "max_batch is 0, needs at least 1".into()
-        } else if self.max_batch_wait > longest_wait {
-            format!("max_batch_wait is {:?}, limit {longest_wait:?}", self.max_batch_wait)
-        } else if self.max_age.is_zero() {
-            "max_age is 0, needs more".into()
-        } else if self.rebuild_wait.is_zero() {
-            "rebuild_wait is 0, needs more".into()
-        } else if self.max_rebuild_wait < self.rebuild_wait {
-            format!(
-                "max_rebuild_wait is {:?}, needs at least rebuild_wait, {:?}",
-                self.max_rebuild_wait, self.rebuild_wait
-            )
-        } else {
-            return Ok(());
-        };
-        Err(EngineError::Config(wrong))
+        bounds.duration("max_batch_wait", self.max_batch_wait, Duration::ZERO..=longest_wait);
+        bounds.duration("max_age", self.max_age, millisecond..=hour);
+        bounds.duration("rebuild_wait", self.rebuild_wait, millisecond..=hour);
+        bounds.duration("max_rebuild_wait", self.max_rebuild_wait, millisecond..=hour);
+        if self.max_rebuild_wait < self.rebuild_wait {
+            let (longest, first) = (self.max_rebuild_wait, self.rebuild_wait);
+            let reason = format!("is {longest:?}, needs at least rebuild_wait, {first:?}");
+            bounds.refuse("max_rebuild_wait", reason);
+        }
+        bounds.breaches()
+    }
+
+    /// Errors with [`EngineError::Config`] naming every field out of its range.
+    pub fn validate(&self) -> Result<(), EngineError> {
+        let mut wrong: Vec<String> = self
+            .breaches()
+            .into_iter()
+            .map(|breach| format!("{} {}", breach.key, breach.reason))
+            .collect();
+        if self.name.is_empty() {
+            wrong.push("name is empty".into());
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(EngineError::Config(wrong.join("; "))) }
     }
 }
 
@@ -107,9 +113,12 @@ mod tests {
         check(|c, _| c.max_queued_items = 0, "max_queued_items is 0");
         check(|c, _| c.max_queued_bytes = 0, "max_queued_bytes is 0");
         check(|c, _| c.max_batch = 0, "max_batch is 0");
-        check(|c, _| c.max_batch_wait = Duration::from_secs(2), "max_batch_wait is 2s, limit 1s");
+        check(
+            |c, _| c.max_batch_wait = Duration::from_secs(2),
+            "max_batch_wait is 2s, must be 0s to 1s",
+        );
         check(|c, zero| c.max_age = zero, "max_age");
-        check(|c, zero| c.rebuild_wait = zero, "rebuild_wait is 0");
+        check(|c, zero| c.rebuild_wait = zero, "rebuild_wait is 0s");
         check(|c, zero| c.max_rebuild_wait = zero, "needs at least rebuild_wait, 500ms");
     }
 

@@ -1,6 +1,6 @@
 //! Queues, batches and device threads; knows no model.
 //!
-//! Imports: units, telemetry.
+//! Imports: units, bounds, telemetry.
 //!
 //! An [`Engine`] owns one thread a replica; each thread builds its own model and keeps it. Callers
 //! [`Engine::submit`] single items from any async task; items with equal keys that wait together

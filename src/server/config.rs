@@ -1,20 +1,30 @@
 //! How a server behaves towards its clients.
 
+use std::net::SocketAddr;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use super::limits::RequestLimits;
 use super::{auth, connections, tls};
+use crate::bounds::{Bounds, Breach};
 use crate::vision::image::Limits;
 
 /// Room in an answer for all that is not heatmaps.
 const ANSWER_HEADROOM_BYTES: usize = 128 << 20;
 
 /// How a server behaves towards its clients. Every limit answers with an error that names it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// Where gRPC listens, for the one who binds the listener; port 0 takes any free one. Default
+    /// 127.0.0.1:50051.
+    pub listen: SocketAddr,
     /// What a picture may be at most.
+    #[serde(rename = "images")]
     pub image_limits: Limits,
     /// What a request may ask at most.
+    #[serde(rename = "limits")]
     pub request_limits: RequestLimits,
     /// Whether and how connections are encrypted.
     pub tls: tls::Config,
@@ -23,6 +33,7 @@ pub struct Config {
     /// How many connections there may be, and what they may send.
     pub connections: connections::Config,
     /// One message of a client. Default 64 MiB.
+    #[serde(with = "crate::units::bytes")]
     pub max_message_bytes: usize,
     /// Calls and streams that run at once, over all connections; more are refused with
     /// `RESOURCE_EXHAUSTED`. Default 512.
@@ -30,18 +41,41 @@ pub struct Config {
     /// Calls and streams that run at once on one connection; more wait in the client. Default 256.
     pub max_calls_per_connection: u32,
     /// What a client may send on one stream before it is read. Default 1 MiB.
+    #[serde(with = "crate::units::bytes")]
     pub stream_window_bytes: u32,
     /// What a client may send on one connection before it is read. Default 8 MiB.
+    #[serde(with = "crate::units::bytes")]
     pub connection_window_bytes: u32,
     /// How often a silent connection is asked whether it is there. Default 30 s.
+    #[serde(with = "crate::units::duration")]
     pub keepalive_interval: Duration,
     /// How long it may take to answer. Default 20 s.
+    #[serde(with = "crate::units::duration")]
     pub keepalive_timeout: Duration,
     /// After the shutdown signal, how long running calls may take to end. Default 30 s.
+    #[serde(with = "crate::units::duration")]
     pub drain_limit: Duration,
 }
 
 impl Config {
+    /// What is out of its range.
+    pub fn breaches(&self) -> Vec<Breach> {
+        let (second, hour) = (Duration::from_secs(1), Duration::from_hours(1));
+        let mut bounds = Bounds::default();
+        bounds.bytes("max_message_bytes", self.max_message_bytes, 1 << 10..=1 << 30);
+        bounds.number("max_calls", self.max_calls, 1..=1_000_000);
+        bounds.number("max_calls_per_connection", self.max_calls_per_connection, 1..=1_000_000);
+        // HTTP/2 begins with 64 KiB less one byte and knows no window of 2 GiB.
+        bounds.bytes("stream_window_bytes", self.stream_window_bytes, 64 << 10..=1 << 30);
+        bounds.bytes("connection_window_bytes", self.connection_window_bytes, 64 << 10..=1 << 30);
+        bounds.duration("keepalive_interval", self.keepalive_interval, second..=hour);
+        bounds.duration("keepalive_timeout", self.keepalive_timeout, second..=hour);
+        bounds.duration("drain_limit", self.drain_limit, Duration::ZERO..=hour);
+        bounds.section("images", self.image_limits.breaches());
+        bounds.section("limits", self.request_limits.breaches());
+        bounds.breaches()
+    }
+
     /// What one answer may weigh.
     pub(super) fn max_answer_bytes(&self) -> usize {
         self.request_limits.max_heatmap_bytes.saturating_add(ANSWER_HEADROOM_BYTES)
@@ -51,6 +85,7 @@ impl Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 50051)),
             image_limits: Limits::default(),
             request_limits: RequestLimits::default(),
             tls: tls::Config::default(),

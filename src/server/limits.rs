@@ -1,14 +1,19 @@
 //! What a request may ask at most. Every refusal names the field, the value and the limit.
 
+use serde::{Deserialize, Serialize};
+
+use crate::bounds::{Bounds, Breach};
 use crate::serving::ServingError;
 use crate::verification::{Encoding, Heatmaps, Resolution, VerifyRequest};
 
 /// What a request may ask at most.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct RequestLimits {
     /// Prompts of one part, or texts to embed. Default 256.
     pub max_prompts: usize,
-    /// One prompt. Default 4096.
+    /// One prompt. Default 4 KiB.
+    #[serde(with = "crate::units::bytes")]
     pub max_prompt_bytes: usize,
     /// Null prompts of one part. Default 64.
     pub max_null_prompts: usize,
@@ -23,6 +28,7 @@ pub struct RequestLimits {
     /// Prompts times methods. Default 64.
     pub max_heatmaps: usize,
     /// All heatmaps of one frame as sent. Default 64 MiB.
+    #[serde(with = "crate::units::bytes")]
     pub max_heatmap_bytes: usize,
     /// Frames of one stream that are worked on at once. Default 64.
     pub max_in_flight: usize,
@@ -46,6 +52,22 @@ impl Default for RequestLimits {
 }
 
 impl RequestLimits {
+    /// What is out of its range.
+    pub fn breaches(&self) -> Vec<Breach> {
+        let mut bounds = Bounds::default();
+        bounds.number("max_prompts", self.max_prompts, 1..=65_536);
+        bounds.bytes("max_prompt_bytes", self.max_prompt_bytes, 1..=1 << 20);
+        bounds.number("max_null_prompts", self.max_null_prompts, 1..=65_536);
+        bounds.number("max_classes", self.max_classes, 1..=65_536);
+        bounds.number("max_detections", self.max_detections, 1..=100_000);
+        bounds.number("max_regions", self.max_regions, 1..=65_536);
+        bounds.number("max_region_scores", self.max_region_scores, 1..=16_777_216);
+        bounds.number("max_heatmaps", self.max_heatmaps, 1..=65_536);
+        bounds.bytes("max_heatmap_bytes", self.max_heatmap_bytes, 1 << 10..=1 << 30);
+        bounds.number("max_in_flight", self.max_in_flight, 1..=4096);
+        bounds.breaches()
+    }
+
     /// A list of at most `limit` prompts, none empty.
     pub(super) fn prompts(&self, field: &str, prompts: &[String]) -> Result<(), ServingError> {
         self.texts(field, prompts, self.max_prompts)?;

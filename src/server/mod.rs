@@ -1,6 +1,6 @@
 //! The gRPC services, their layers and their life.
 //!
-//! Imports: telemetry, vision, explain, serving, verification, proto.
+//! Imports: units, bounds, telemetry, vision, explain, serving, verification, proto.
 
 mod answer;
 pub mod auth;

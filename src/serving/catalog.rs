@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tch::{Device, Kind};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -18,7 +19,10 @@ use crate::models::yolo::YoloCheckpoint;
 use crate::telemetry::metrics::{self, ModelLabels};
 
 /// A model to load: a CLIP folder in the Hugging Face layout, or a YOLOv8 file.
-#[derive(Clone, Debug, Eq, PartialEq)]
+///
+/// As text it is `NAME=PATH`.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ModelSource {
     /// The name it is served under.
     pub name: String,
@@ -37,6 +41,20 @@ impl std::str::FromStr for ModelSource {
             }
             _ => Err(format!("'{text}' is not NAME=PATH, such as clip=models/demo/clip")),
         }
+    }
+}
+
+impl TryFrom<String> for ModelSource {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<ModelSource> for String {
+    fn from(source: ModelSource) -> Self {
+        format!("{}={}", source.name, source.path.display())
     }
 }
 

@@ -4,13 +4,15 @@ use std::fmt;
 use std::io::{self, IsTerminal};
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::TelemetryError;
 
 /// How a log line looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people; the default.
     #[default]
@@ -66,7 +68,7 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
     installed.map_err(|_| TelemetryError::Installed("logs"))
 }
 
-fn parse(filter: &str) -> Result<EnvFilter, TelemetryError> {
+pub(super) fn parse(filter: &str) -> Result<EnvFilter, TelemetryError> {
     EnvFilter::builder().parse(filter).map_err(|error| TelemetryError::Filter {
         filter: filter.to_owned(),
         reason: error.to_string(),

@@ -1,11 +1,13 @@
 //! Metrics and logs: every name, label and bucket.
 //!
-//! Imports: nothing.
+//! Imports: bounds.
 
+mod config;
 mod exporter;
 mod logs;
 pub mod metrics;
 
+pub use config::{Config, Log};
 pub use exporter::Exporter;
 pub use logs::{LogFormat, init};
 

@@ -7,7 +7,10 @@
 use std::io::Cursor;
 
 use ::image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use crate::bounds::{Bounds, Breach};
 
 pub use super::raw::{RawFormat, from_raw};
 
@@ -33,24 +36,34 @@ pub enum ImageError {
 }
 
 /// What a picture may be at most; checked before anything is allocated for it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Encoded size in bytes.
+    /// Encoded or raw size. Default 16 MiB, 1 KiB to 1 GiB.
+    #[serde(with = "crate::units::bytes")]
     pub max_bytes: usize,
-    /// Each side in pixels.
+    /// Each side in pixels. Default 16 384, 1 to 65 535.
     pub max_side_px: u32,
-    /// Width times height.
+    /// Width times height. Default 64 million, 1 to 1 000 million.
     pub max_pixels: u64,
 }
 
 impl Default for Limits {
-    /// 16 MiB encoded, 16 384 px a side, 64 million pixels.
     fn default() -> Self {
         Self { max_bytes: 16 << 20, max_side_px: 16_384, max_pixels: 64_000_000 }
     }
 }
 
 impl Limits {
+    /// What is out of its range.
+    pub fn breaches(&self) -> Vec<Breach> {
+        let mut bounds = Bounds::default();
+        bounds.bytes("max_bytes", self.max_bytes, 1 << 10..=1 << 30);
+        bounds.number("max_side_px", self.max_side_px, 1..=65_535);
+        bounds.number("max_pixels", self.max_pixels, 1..=1_000_000_000);
+        bounds.breaches()
+    }
+
     /// Errors where a picture of `width` × `height` is empty or breaks a limit.
     pub(super) fn check_size(&self, width: u32, height: u32) -> Result<(), ImageError> {
         if width == 0 || height == 0 {

@@ -1,6 +1,6 @@
 //! Pixels, boxes and drawing: pure functions without async, threads or tensors.
 //!
-//! Imports: nothing.
+//! Imports: units, bounds.
 
 mod bilinear;
 pub mod boxes;

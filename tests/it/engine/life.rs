@@ -64,7 +64,7 @@ fn an_engine_starts_whole_or_not_at_all() {
     let stage = Stage::new();
     let none = "an engine needs at least one replica".into();
     check(Config::default(), Vec::new(), EngineError::Config(none));
-    let zero = "max_batch is 0, needs at least 1".into();
+    let zero = "max_batch is 0, must be 1 to 1024".into();
     let config = Config { max_batch: 0, ..Config::default() };
     check(config, vec![stage.factory()], EngineError::Config(zero));
     let fails: Factory<Fake> = Box::new(|| Err(DeviceError("no such file".into())));
