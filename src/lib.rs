@@ -33,4 +33,5 @@ pub mod evaluation;
 pub mod report;
 pub mod proto;
 pub mod server;
+pub mod config;
 pub mod cli;

@@ -15,7 +15,8 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Uri};
 use tonic::{Request, Status};
 
-use super::options::ModelArgs;
+use super::options::catalog;
+use crate::config::Settings;
 use crate::proto::v1::verification_service_client::VerificationServiceClient;
 use crate::server;
 use crate::server::auth::Secret;
@@ -76,14 +77,19 @@ struct OwnServer {
 }
 
 impl Session {
-    /// Connects to the server of `args`, or starts one on a free loopback port with `models`.
-    pub(super) async fn open(args: &ServerArgs, models: &ModelArgs) -> anyhow::Result<Self> {
+    /// Connects to the server of `args`, or starts one on a free loopback port with `settings`.
+    pub(super) async fn open(args: &ServerArgs, settings: &Settings) -> anyhow::Result<Self> {
         if let Some(address) = &args.server {
             return Ok(Self { client: connect(address, args).await?, own: None });
         }
-        let models = models.clone();
-        let catalog =
-            tokio::task::spawn_blocking(move || models.catalog(super::options::defaults()));
+        // It lives for this command alone: who may call it, and whether in cipher, is of no use.
+        let config = server::Config {
+            tls: server::tls::Config::default(),
+            auth: server::auth::Config::default(),
+            ..settings.server.clone()
+        };
+        let settings = settings.clone();
+        let catalog = tokio::task::spawn_blocking(move || catalog(&settings));
         let catalog = Arc::new(catalog.await??);
         let listener =
             TcpListener::bind(("127.0.0.1", 0)).await.context("no free loopback port")?;
@@ -93,7 +99,6 @@ impl Session {
             // A dropped sender means the same as a message: stop.
             drop(stopped.await);
         };
-        let config = server::Config::default();
         let done = tokio::spawn(server::run(listener, catalog, config, shutdown));
         let client = connect(&address.to_string(), &ServerArgs::default()).await?;
         Ok(Self { client, own: Some(OwnServer { stop, done }) })

@@ -12,6 +12,7 @@ use super::client::{ServerArgs, Session, explained};
 use super::options::ModelArgs;
 use super::story::{QUESTIONS, Seen, Story};
 use super::{images, output};
+use crate::config::Settings;
 use crate::proto::v1;
 use crate::scenes::{Cue, FaceSpec, HELD_OUT, clip, draw};
 
@@ -45,16 +46,16 @@ pub(super) struct DemoArgs {
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
-    models: ModelArgs,
+    pub(super) models: ModelArgs,
 }
 
 /// Runs the command.
-pub(super) fn run(args: &DemoArgs) -> anyhow::Result<()> {
-    tokio::runtime::Runtime::new()?.block_on(demo(args))
+pub(super) fn run(args: &DemoArgs, settings: &Settings) -> anyhow::Result<()> {
+    tokio::runtime::Runtime::new()?.block_on(demo(args, settings))
 }
 
-async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
-    let mut session = Session::open(&args.server, &args.models).await?;
+async fn demo(args: &DemoArgs, settings: &Settings) -> anyhow::Result<()> {
+    let mut session = Session::open(&args.server, settings).await?;
     let specs = clip(HELD_OUT + args.seed, args.seconds as f32, args.fps);
     output::say(format_args!(
         "streaming {} frames of a generated clip: {} prompts, boxes and heatmaps for each",

@@ -11,8 +11,9 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
-use super::options::{ModelArgs, defaults};
+use super::options::{ModelArgs, catalog};
 use super::output;
+use crate::config::Settings;
 use crate::evaluation::average_precision::{DetectionReport, Picture, Prediction, Truth};
 use crate::evaluation::faces::{EvaluationError, FaceOptions, FaceReport, Scorer, measure_faces};
 use crate::evaluation::localisation::Map;
@@ -52,7 +53,7 @@ pub(super) struct EvalArgs {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
-    models: ModelArgs,
+    pub(super) models: ModelArgs,
 }
 
 /// What is measured.
@@ -81,7 +82,7 @@ struct Boxes {
 }
 
 /// Runs the command. Ctrl-C ends it with what was measured until then.
-pub(super) fn run(args: &EvalArgs) -> anyhow::Result<()> {
+pub(super) fn run(args: &EvalArgs, settings: &Settings) -> anyhow::Result<()> {
     let runtime = Runtime::new()?;
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
@@ -90,7 +91,7 @@ pub(super) fn run(args: &EvalArgs) -> anyhow::Result<()> {
             asked.store(true, Ordering::Relaxed);
         }
     });
-    let catalog = args.models.catalog(defaults())?;
+    let catalog = catalog(settings)?;
     let bench = Bench { runtime: &runtime, catalog: &catalog, stop: &stop, faces: args.faces };
     let figures = Figures {
         clip: (args.only != Some(Measured::Detection)).then(|| bench.clip()).transpose()?,

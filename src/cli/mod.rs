@@ -1,8 +1,9 @@
 //! The command line, one file a command.
 //!
-//! Imports: libtorch, telemetry, vision, scenes, engine, models, explain, training, serving, verification, evaluation, report, proto, server.
+//! Imports: libtorch, telemetry, vision, scenes, engine, models, explain, training, serving, verification, evaluation, report, proto, server, config.
 
 mod client;
+mod config;
 mod demo;
 mod eval;
 mod images;
@@ -16,8 +17,10 @@ mod train;
 mod verify;
 
 use clap::{Parser, Subcommand};
+use options::flags;
 
-use crate::telemetry::{self, LogFormat};
+use crate::config::{Flag, Settings, Sources};
+use crate::telemetry;
 
 /// Check images and video frames against text: CLIP scores, YOLOv8 boxes, and the heatmaps that
 /// explain them.
@@ -25,10 +28,11 @@ use crate::telemetry::{self, LogFormat};
 #[command(name = "veriframe", version, max_term_width = 100, propagate_version = true)]
 pub struct Cli {
     /// Log filter, such as "info" or "veriframe=debug"; logs go to standard error.
-    #[arg(long, global = true, env = "VERIFRAME_LOG", default_value = "warn")]
-    log: String,
-    /// Write logs as JSON lines.
-    #[arg(long, global = true, env = "VERIFRAME_LOG_JSON")]
+    /// Sets `log.filter`.
+    #[arg(long, global = true, value_name = "FILTER")]
+    log: Option<String>,
+    /// Write logs as JSON lines. Sets `log.format`.
+    #[arg(long, global = true)]
     log_json: bool,
     #[command(subcommand)]
     command: Command,
@@ -50,21 +54,49 @@ enum Command {
     /// Make API keys for a server's key file.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Show and check the configuration.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Train the built-in models.
     Train(train::TrainArgs),
 }
 
 /// Runs one command to its end. Errors say what to do next.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
-    let format = if cli.log_json { LogFormat::Json } else { LogFormat::Text };
-    telemetry::init(format, &cli.log)?;
+    let settings = cli.settings()?;
+    telemetry::init(settings.log.format, &settings.log.filter)?;
     match cli.command {
-        Command::Serve(args) => serve::run(args),
-        Command::Verify(args) => verify::run(&args),
-        Command::Demo(args) => demo::run(&args),
-        Command::Eval(args) => eval::run(&args),
+        Command::Serve(_) => serve::run(settings),
+        Command::Verify(args) => verify::run(&args, &settings),
+        Command::Demo(args) => demo::run(&args, &settings),
+        Command::Eval(args) => eval::run(&args, &settings),
         Command::Models(command) => inspect::run(&command),
         Command::Keys(command) => keys::run(&command),
+        Command::Config(command) => config::run(command),
         Command::Train(command) => train::run(&command),
+    }
+}
+
+impl Cli {
+    /// What the command runs with. Commands that serve nothing take the log's settings alone, so
+    /// that they work where the rest is wrong.
+    fn settings(&self) -> anyhow::Result<Settings> {
+        let json = self.log_json.then(|| "json".to_owned());
+        let log =
+            flags([("--log", "log.filter", self.log.clone()), ("--log-json", "log.format", json)]);
+        let with = |given: Vec<Flag>| log.iter().cloned().chain(given).collect();
+        let loaded = match &self.command {
+            Command::Serve(args) => args.models.load(with(args.flags())),
+            Command::Verify(args) => args.models.load(with(Vec::new())),
+            Command::Demo(args) => args.models.load(with(Vec::new())),
+            Command::Eval(args) => args.models.load(with(Vec::new())),
+            Command::Models(_) | Command::Keys(_) | Command::Config(_) | Command::Train(_) => {
+                let mut variables = Sources::environment();
+                variables.retain(|(name, _)| name.starts_with("VERIFRAME_LOG"));
+                let sources = Sources { variables, flags: log, ..Sources::default() };
+                sources.load().map_err(Into::into)
+            }
+        };
+        Ok(loaded?.settings)
     }
 }

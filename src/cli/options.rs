@@ -4,86 +4,128 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use tch::Kind;
 
-use crate::engine;
-use crate::libtorch::{self, DeviceChoice};
+use crate::config::{Flag, Loaded, Models, Precision, Settings, Sources};
+use crate::libtorch;
 use crate::serving::{Catalog, ModelSource, Options};
 
-/// Which models, where and how.
-#[derive(Args, Clone, Debug)]
-pub(super) struct ModelArgs {
-    /// A model to load, repeatable: a CLIP folder in the Hugging Face layout or a YOLOv8 .pt or
-    /// .safetensors file. The built-in demo models where none is given.
-    #[arg(
-        long = "model",
-        value_name = "NAME=PATH",
-        env = "VERIFRAME_MODELS",
-        value_delimiter = ','
-    )]
-    pub(super) models: Vec<ModelSource>,
-    /// Folder of the built-in models.
-    #[arg(long, value_name = "DIR", env = "VERIFRAME_DEMO_MODELS", default_value = "models/demo")]
-    pub(super) demo_models: PathBuf,
-    /// Where nets run: auto, cpu, cuda, or a list such as cuda:0,cuda:1.
-    #[arg(long, env = "VERIFRAME_DEVICE", default_value = "auto")]
-    pub(super) device: DeviceChoice,
-    /// Kind of the nets' bulk. The last block and all heatmaps are f32 in any case.
-    #[arg(long, env = "VERIFRAME_PRECISION", default_value = "f32")]
-    pub(super) precision: Precision,
-    /// Threads of one net on the CPU; all cores where 0.
-    #[arg(long, env = "VERIFRAME_THREADS", default_value_t = 0)]
-    pub(super) threads: usize,
+/// Where settings come from, besides the environment.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct SettingsArgs {
+    /// Configuration file; `veriframe config print --defaults` is its manual.
+    #[arg(long, value_name = "FILE", env = "VERIFRAME_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+    /// Any key of the configuration, repeatable: `--set server.limits.max_prompts=64`.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(super) set: Vec<String>,
 }
 
-/// Kind of the nets' bulk.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum Precision {
-    /// 32-bit floats.
-    F32,
-    /// 16-bit brain floats: faster where the processor knows them.
-    Bf16,
+impl SettingsArgs {
+    /// All settings: the file, the environment, `flags`, then what `--set` says.
+    pub(super) fn load(&self, flags: Vec<Flag>) -> anyhow::Result<Loaded> {
+        let sources = Sources {
+            file: self.config.clone(),
+            variables: Sources::environment(),
+            flags,
+            set: self.set.clone(),
+        };
+        Ok(sources.load()?)
+    }
+}
+
+/// Which models, where and how: flags for the keys of `[models]`.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct ModelArgs {
+    /// A model to load, repeatable: a CLIP folder in the Hugging Face layout or a YOLOv8 .pt or
+    /// .safetensors file. The built-in demo models where none is given. Sets `models.load`.
+    #[arg(long = "model", value_name = "NAME=PATH", value_delimiter = ',')]
+    models: Vec<String>,
+    /// Folder of the built-in models. Sets `models.demo`.
+    #[arg(long, value_name = "DIR")]
+    demo_models: Option<String>,
+    /// Where nets run: auto, cpu, cuda, or a list such as cuda:0,cuda:1. Sets `models.device`.
+    #[arg(long)]
+    device: Option<String>,
+    /// Kind of the nets' bulk, f32 or bf16. The last block and all heatmaps are f32 in any case.
+    /// Sets `models.precision`.
+    #[arg(long)]
+    precision: Option<String>,
+    /// Threads of one net on the CPU; all cores where 0. Sets `models.threads`.
+    #[arg(long)]
+    threads: Option<String>,
+    #[command(flatten)]
+    settings: SettingsArgs,
 }
 
 impl ModelArgs {
-    /// The models to load; an error that says what to do where there are none.
-    pub(super) fn sources(&self) -> anyhow::Result<Vec<ModelSource>> {
-        if !self.models.is_empty() {
-            return Ok(self.models.clone());
-        }
-        let demo = |name: &str, path: &str| ModelSource {
-            name: name.to_owned(),
-            path: self.demo_models.join(path),
-        };
-        let sources = vec![demo("clip", "clip"), demo("yolo", "yolo/face-parts.safetensors")];
-        for source in &sources {
-            anyhow::ensure!(
-                source.path.exists(),
-                "the built-in models are not at {}; run from the repository, or say where with \
-                 --demo-models DIR or --model NAME=PATH",
-                source.path.display()
-            );
-        }
-        Ok(sources)
+    /// All settings: these flags, `others`, and where else settings come from.
+    pub(super) fn load(&self, others: Vec<Flag>) -> anyhow::Result<Loaded> {
+        self.settings.load(others.into_iter().chain(self.flags()).collect())
     }
 
-    /// Loads the models.
-    pub(super) fn catalog(&self, options: Options) -> anyhow::Result<Catalog> {
-        let devices = self.device.resolve().context("--device")?;
-        if let Some(threads) = NonZeroUsize::new(self.threads) {
-            libtorch::set_threads(threads.get());
-        }
-        let kind = match self.precision {
-            Precision::F32 => Kind::Float,
-            Precision::Bf16 => Kind::BFloat16,
-        };
-        Ok(Catalog::start(&self.sources()?, &Options { devices, kind, ..options })?)
+    /// The flags that were given.
+    pub(super) fn flags(&self) -> Vec<Flag> {
+        let models = (!self.models.is_empty()).then(|| self.models.join(","));
+        let given = [
+            ("--model", "models.load", models),
+            ("--demo-models", "models.demo", self.demo_models.clone()),
+            ("--device", "models.device", self.device.clone()),
+            ("--precision", "models.precision", self.precision.clone()),
+            ("--threads", "models.threads", self.threads.clone()),
+        ];
+        flags(given)
     }
 }
 
-/// How a command's own server runs its models.
-pub(super) fn defaults() -> Options {
-    let engine = engine::Config { max_queued_items: 256, ..engine::Config::default() };
-    Options { engine, ..Options::default() }
+/// Those flags that have a value.
+pub(super) fn flags<const N: usize>(
+    given: [(&'static str, &'static str, Option<String>); N],
+) -> Vec<Flag> {
+    let flag = |(shown, key, text): (_, _, Option<String>)| Some(Flag { shown, key, text: text? });
+    given.into_iter().filter_map(flag).collect()
+}
+
+/// The models to load; an error that says what to do where there are none.
+fn sources(models: &Models) -> anyhow::Result<Vec<ModelSource>> {
+    if !models.load.is_empty() {
+        return Ok(models.load.clone());
+    }
+    let demo = |name: &str, path: &str| ModelSource {
+        name: name.to_owned(),
+        path: models.demo.join(path),
+    };
+    let sources = vec![demo("clip", "clip"), demo("yolo", "yolo/face-parts.safetensors")];
+    for source in &sources {
+        anyhow::ensure!(
+            source.path.exists(),
+            "the built-in models are not at {}; run from the repository, or say where with \
+             --demo-models DIR or --model NAME=PATH",
+            source.path.display()
+        );
+    }
+    Ok(sources)
+}
+
+/// Loads the models.
+pub(super) fn catalog(settings: &Settings) -> anyhow::Result<Catalog> {
+    let models = &settings.models;
+    let devices = models.device.resolve().context("--device")?;
+    if let Some(threads) = NonZeroUsize::new(models.threads) {
+        libtorch::set_threads(threads.get());
+    }
+    let kind = match models.precision {
+        Precision::F32 => Kind::Float,
+        Precision::Bf16 => Kind::BFloat16,
+    };
+    let defaults = Options::default();
+    let options = Options {
+        devices,
+        kind,
+        engine: settings.engine.clone(),
+        cached_texts: models.cached_texts,
+        cpu_slots: NonZeroUsize::new(models.cpu_slots).map_or(defaults.cpu_slots, usize::from),
+    };
+    Ok(Catalog::start(&sources(models)?, &options)?)
 }

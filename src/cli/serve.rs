@@ -1,19 +1,16 @@
 //! `veriframe serve`.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
 use tokio::net::TcpListener;
 
-use super::options::{ModelArgs, defaults};
+use super::options::{ModelArgs, catalog, flags};
 use super::output;
-use crate::serving::Options;
+use crate::config::{Flag, Settings};
+use crate::server;
 use crate::telemetry::Exporter;
-use crate::vision::image::Limits;
-use crate::{engine, server};
 
 /// Serve models over gRPC.
 ///
@@ -21,93 +18,92 @@ use crate::{engine, server};
 ///   veriframe serve
 ///   veriframe serve --listen 0.0.0.0:50051 --model clip=/models/clip --model yolo=/models/yolov8n.pt
 ///   veriframe serve --device cuda:0,cuda:1 --precision bf16
+///   veriframe serve --config veriframe.toml --set models.threads=4
 #[derive(Args, Clone, Debug)]
 #[command(verbatim_doc_comment)]
 pub(super) struct ServeArgs {
     #[command(flatten)]
-    models: ModelArgs,
-    /// Where gRPC listens.
-    #[arg(long, env = "VERIFRAME_LISTEN", default_value = "127.0.0.1:50051")]
-    listen: SocketAddr,
-    /// Where Prometheus metrics are served, at /metrics.
-    #[arg(long, env = "VERIFRAME_METRICS", default_value = "127.0.0.1:9464")]
-    metrics: SocketAddr,
-    /// Serve no metrics.
+    pub(super) models: ModelArgs,
+    /// Where gRPC listens. Sets `server.listen`.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    /// Where Prometheus metrics are served, at /metrics. Sets `telemetry.metrics_listen`.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metrics: Option<String>,
+    /// Serve no metrics. Sets `telemetry.metrics`.
     #[arg(long)]
     no_metrics: bool,
-    /// Jobs that ride in one batch at most.
-    #[arg(long, env = "VERIFRAME_MAX_BATCH", default_value_t = 8)]
-    max_batch: usize,
+    /// Jobs that ride in one batch at most. Sets `engine.max_batch`.
+    #[arg(long, value_name = "JOBS")]
+    max_batch: Option<String>,
     /// How long a job may wait for others to join its batch, in milliseconds.
-    #[arg(long, env = "VERIFRAME_MAX_BATCH_WAIT_MS", default_value_t = 2)]
-    max_batch_wait_ms: u64,
+    /// Sets `engine.max_batch_wait`.
+    #[arg(long, value_name = "MS")]
+    max_batch_wait_ms: Option<u64>,
     /// Jobs that may wait for each model; more are refused with RESOURCE_EXHAUSTED.
-    #[arg(long, env = "VERIFRAME_MAX_QUEUED", default_value_t = 256)]
-    max_queued: usize,
-    /// Prompts whose embeddings are kept, for each model.
-    #[arg(long, env = "VERIFRAME_CACHED_TEXTS", default_value_t = 10_000)]
-    cached_texts: u64,
-    /// The longest side of a picture in pixels.
-    #[arg(long, env = "VERIFRAME_MAX_IMAGE_SIDE", default_value_t = Limits::default().max_side_px)]
-    max_image_side: u32,
-    /// Pixels of a picture.
-    #[arg(long, env = "VERIFRAME_MAX_IMAGE_PIXELS", default_value_t = Limits::default().max_pixels)]
-    max_image_pixels: u64,
-    /// Bytes of an encoded or raw picture.
-    #[arg(long, env = "VERIFRAME_MAX_IMAGE_BYTES", default_value_t = Limits::default().max_bytes)]
-    max_image_bytes: usize,
-    /// After a signal, how long running work may take to end, in seconds.
-    #[arg(long, env = "VERIFRAME_DRAIN_SECONDS", default_value_t = 30)]
-    drain_seconds: u64,
+    /// Sets `engine.max_queued_items`.
+    #[arg(long, value_name = "JOBS")]
+    max_queued: Option<String>,
+    /// Prompts whose embeddings are kept, for each model. Sets `models.cached_texts`.
+    #[arg(long, value_name = "PROMPTS")]
+    cached_texts: Option<String>,
+    /// The longest side of a picture in pixels. Sets `server.images.max_side_px`.
+    #[arg(long, value_name = "PX")]
+    max_image_side: Option<String>,
+    /// Pixels of a picture. Sets `server.images.max_pixels`.
+    #[arg(long, value_name = "PIXELS")]
+    max_image_pixels: Option<String>,
+    /// Bytes of an encoded or raw picture, such as "16 MiB". Sets `server.images.max_bytes`.
+    #[arg(long, value_name = "BYTES")]
+    max_image_bytes: Option<String>,
+    /// After a signal, how long running work may take to end, in seconds. Sets `server.drain_limit`.
+    #[arg(long, value_name = "SECONDS")]
+    drain_seconds: Option<u64>,
+}
+
+impl ServeArgs {
+    /// The flags that were given, besides those of the models.
+    pub(super) fn flags(&self) -> Vec<Flag> {
+        let wait = self.max_batch_wait_ms.map(|wait| format!("{wait}ms"));
+        let drain = self.drain_seconds.map(|seconds| format!("{seconds}s"));
+        flags([
+            ("--listen", "server.listen", self.listen.clone()),
+            ("--metrics", "telemetry.metrics_listen", self.metrics.clone()),
+            ("--no-metrics", "telemetry.metrics", self.no_metrics.then(|| "false".to_owned())),
+            ("--max-batch", "engine.max_batch", self.max_batch.clone()),
+            ("--max-batch-wait-ms", "engine.max_batch_wait", wait),
+            ("--max-queued", "engine.max_queued_items", self.max_queued.clone()),
+            ("--cached-texts", "models.cached_texts", self.cached_texts.clone()),
+            ("--max-image-side", "server.images.max_side_px", self.max_image_side.clone()),
+            ("--max-image-pixels", "server.images.max_pixels", self.max_image_pixels.clone()),
+            ("--max-image-bytes", "server.images.max_bytes", self.max_image_bytes.clone()),
+            ("--drain-seconds", "server.drain_limit", drain),
+        ])
+    }
 }
 
 /// Serves until SIGINT or SIGTERM.
-pub(super) fn run(args: ServeArgs) -> anyhow::Result<()> {
-    tokio::runtime::Runtime::new()?.block_on(serve(args))
+pub(super) fn run(settings: Settings) -> anyhow::Result<()> {
+    tokio::runtime::Runtime::new()?.block_on(serve(settings))
 }
 
-async fn serve(args: ServeArgs) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(args.listen)
+async fn serve(settings: Settings) -> anyhow::Result<()> {
+    let listen = settings.server.listen;
+    let listener = TcpListener::bind(listen)
         .await
-        .with_context(|| format!("cannot listen on {}; choose another --listen", args.listen))?;
-    let address = (!args.no_metrics).then_some(args.metrics);
+        .with_context(|| format!("cannot listen on {listen}; choose another --listen"))?;
+    let telemetry = &settings.telemetry;
+    let address = telemetry.metrics.then_some(telemetry.metrics_listen);
     let exporter = Exporter::install(address).await.context("--metrics")?;
-    let (models, options) = (args.models.clone(), args.options());
-    let catalog = tokio::task::spawn_blocking(move || models.catalog(options)).await??;
+    let config = settings.server.clone();
+    let catalog = tokio::task::spawn_blocking(move || catalog(&settings)).await??;
     output::say(format_args!("gRPC on {}", listener.local_addr()?));
     if let Some(address) = exporter.address() {
         output::say(format_args!("metrics on http://{address}/metrics"));
     }
-    Box::pin(server::run(listener, Arc::new(catalog), args.config(), signalled())).await?;
+    Box::pin(server::run(listener, Arc::new(catalog), config, signalled())).await?;
     output::say("stopped");
     Ok(())
-}
-
-impl ServeArgs {
-    fn options(&self) -> Options {
-        Options {
-            engine: engine::Config {
-                max_batch: self.max_batch,
-                max_batch_wait: Duration::from_millis(self.max_batch_wait_ms),
-                max_queued_items: self.max_queued,
-                ..engine::Config::default()
-            },
-            cached_texts: self.cached_texts,
-            ..defaults()
-        }
-    }
-
-    fn config(&self) -> server::Config {
-        server::Config {
-            image_limits: Limits {
-                max_side_px: self.max_image_side,
-                max_pixels: self.max_image_pixels,
-                max_bytes: self.max_image_bytes,
-            },
-            drain_limit: Duration::from_secs(self.drain_seconds),
-            ..server::Config::default()
-        }
-    }
 }
 
 /// Returns at the first SIGINT or SIGTERM.

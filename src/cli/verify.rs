@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::client::{ServerArgs, Session, explained};
 use super::options::ModelArgs;
 use super::output;
+use crate::config::Settings;
 use crate::proto::v1;
 
 /// Check pictures against prompts and show a table.
@@ -38,21 +39,21 @@ pub(super) struct VerifyArgs {
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
-    models: ModelArgs,
+    pub(super) models: ModelArgs,
 }
 
 /// Runs the command.
-pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<()> {
+pub(super) fn run(args: &VerifyArgs, settings: &Settings) -> anyhow::Result<()> {
     anyhow::ensure!(
         args.overlay.is_none() || args.images.len() == 1,
         "--overlay takes one picture, got {}",
         args.images.len()
     );
-    tokio::runtime::Runtime::new()?.block_on(verify(args))
+    tokio::runtime::Runtime::new()?.block_on(verify(args, settings))
 }
 
-async fn verify(args: &VerifyArgs) -> anyhow::Result<()> {
-    let mut session = Session::open(&args.server, &args.models).await?;
+async fn verify(args: &VerifyArgs, settings: &Settings) -> anyhow::Result<()> {
+    let mut session = Session::open(&args.server, settings).await?;
     let mut answers = Vec::new();
     for path in &args.images {
         let bytes =

@@ -8,34 +8,36 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::bounds::{Bounds, Breach};
 use crate::telemetry::metrics::{self, Held};
 
 /// What connections may be and send, beside their calls.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Connections that are open at once, handshakes included; more are closed. Default 1024.
+    /// Connections that are open at once, handshakes included; more are closed. Default 1024,
+    /// 1 to 1 000 000.
     pub max_connections: usize,
     /// Connections of one IPv4 address, or of one IPv6 /64 network, that are open at once. Behind
-    /// a proxy all clients have its address. Default 0: no limit of its own.
+    /// a proxy all clients have its address. Default 0: no limit of its own. At most 1 000 000.
     pub max_connections_per_address: usize,
     /// How long a new connection may take to say that it speaks HTTP/2, after its TLS handshake if
-    /// it has one. Default 10 s.
+    /// it has one. Default 10 s, 1 s to 1 h.
     #[serde(with = "crate::units::duration")]
     pub opening_limit: Duration,
     /// How old a connection may grow; then it takes no new calls, and closes when its last call
     /// has ended. Clients connect anew of themselves, and so find new servers and certificates.
-    /// Up to a tenth more or less, drawn at the start. Default `0s`: any age.
+    /// Up to a tenth more or less, drawn at the start. Default `0s`: any age. At most 30 days.
     #[serde(with = "crate::units::duration")]
     pub max_age: Duration,
-    /// All headers of one call. Default 16 KiB.
+    /// All headers of one call. Default 16 KiB, 1 KiB to 1 MiB.
     #[serde(with = "crate::units::bytes")]
     pub max_header_bytes: u32,
     /// Calls that a client opens and resets before the server takes them up; beyond, the connection
-    /// is closed (CVE-2023-44487). Default 20.
+    /// is closed (CVE-2023-44487). Default 20, 1 to 65 536.
     pub max_pending_resets: usize,
     /// Calls that the server must reset because the client broke the protocol; beyond, the
-    /// connection is closed. Default 1024.
+    /// connection is closed. Default 1024, 1 to 65 536.
     pub max_local_resets: usize,
 }
 
@@ -54,6 +56,21 @@ impl Default for Config {
 }
 
 impl Config {
+    /// What is out of its range.
+    pub fn breaches(&self) -> Vec<Breach> {
+        let (second, hour) = (Duration::from_secs(1), Duration::from_hours(1));
+        let mut bounds = Bounds::default();
+        bounds.number("max_connections", self.max_connections, 1..=1_000_000);
+        let of_one = self.max_connections_per_address;
+        bounds.number("max_connections_per_address", of_one, 0..=1_000_000);
+        bounds.duration("opening_limit", self.opening_limit, second..=hour);
+        bounds.duration("max_age", self.max_age, Duration::ZERO..=720 * hour);
+        bounds.bytes("max_header_bytes", self.max_header_bytes, 1 << 10..=1 << 20);
+        bounds.number("max_pending_resets", self.max_pending_resets, 1..=65_536);
+        bounds.number("max_local_resets", self.max_local_resets, 1..=65_536);
+        bounds.breaches()
+    }
+
     /// The age at which this process ends connections; `luck` is 0 to 1.
     pub(super) fn age(&self, luck: f64) -> Option<Duration> {
         (!self.max_age.is_zero()).then(|| self.max_age.mul_f64(0.9 + 0.2 * luck.clamp(0.0, 1.0)))

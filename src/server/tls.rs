@@ -21,6 +21,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
 use super::watch::{FileError, Source};
+use crate::bounds::{Bounds, Breach};
 use crate::telemetry::metrics::{self, CertificateKind, Reloaded};
 
 /// gRPC is HTTP/2.
@@ -43,13 +44,13 @@ pub struct Config {
     pub client_certificates: ClientCertificates,
     /// The oldest version of TLS that is spoken, `1.2` or `1.3`. Default `1.2`.
     pub min_version: Version,
-    /// How often the files are looked at for new content, 1 s or more. Default 10 s.
+    /// How often the files are looked at for new content. Default 10 s, 1 s to 1 h.
     #[serde(with = "crate::units::duration")]
     pub reload_interval: Duration,
-    /// How long a handshake may take. Default 10 s.
+    /// How long a handshake may take. Default 10 s, 1 s to 1 h.
     #[serde(with = "crate::units::duration")]
     pub handshake_limit: Duration,
-    /// Handshakes that go on at once, 1 or more; the oldest gives way to a new one. Default 256.
+    /// Handshakes that go on at once; the oldest gives way to a new one. Default 256, 1 to 65 536.
     pub max_handshakes: usize,
 }
 
@@ -65,6 +66,26 @@ impl Default for Config {
             handshake_limit: Duration::from_secs(10),
             max_handshakes: 256,
         }
+    }
+}
+
+impl Config {
+    /// What is out of its range, or lacks its other half.
+    pub fn breaches(&self) -> Vec<Breach> {
+        let (second, hour) = (Duration::from_secs(1), Duration::from_hours(1));
+        let mut bounds = Bounds::default();
+        match (&self.certificate, &self.key) {
+            (Some(_), None) => bounds.refuse("certificate", "is set, so key must be set too"),
+            (None, Some(_)) => bounds.refuse("key", "is set, so certificate must be set too"),
+            (None, None) if self.client_ca.is_some() => {
+                bounds.refuse("client_ca", "is set, so certificate and key must be set too");
+            }
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+        bounds.duration("reload_interval", self.reload_interval, second..=hour);
+        bounds.duration("handshake_limit", self.handshake_limit, second..=hour);
+        bounds.number("max_handshakes", self.max_handshakes, 1..=65_536);
+        bounds.breaches()
     }
 }
 

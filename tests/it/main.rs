@@ -3,6 +3,7 @@
 #![expect(clippy::unnecessary_wraps, reason = "parts of a request are optional on the wire")]
 
 mod clip;
+mod config;
 mod decode;
 mod engine;
 mod errors;

@@ -22,6 +22,7 @@ pub use methods::Scope;
 pub use secret::{Secret, SecretError};
 
 use super::watch::{FileError, Watched};
+use crate::bounds::{Bounds, Breach};
 use crate::telemetry::metrics::Rejection;
 
 /// Who may call.
@@ -32,7 +33,7 @@ pub struct Config {
     /// (`docs/security.md`). With it, every call but health and reflection needs one of them.
     /// Default: none, everyone may infer.
     pub keys: Option<PathBuf>,
-    /// How often the file is looked at for new content, 1 s or more. Default 10 s.
+    /// How often the file is looked at for new content. Default 10 s, 1 s to 1 h.
     #[serde(with = "crate::units::duration")]
     pub reload_interval: Duration,
     /// Whether server reflection is offered; if so, to everyone, with or without a key. It tells
@@ -43,6 +44,16 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self { keys: None, reload_interval: Duration::from_secs(10), reflection: true }
+    }
+}
+
+impl Config {
+    /// What is out of its range.
+    pub fn breaches(&self) -> Vec<Breach> {
+        let (second, hour) = (Duration::from_secs(1), Duration::from_hours(1));
+        let mut bounds = Bounds::default();
+        bounds.duration("reload_interval", self.reload_interval, second..=hour);
+        bounds.breaches()
     }
 }
 

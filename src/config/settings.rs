@@ -1,0 +1,113 @@
+//! All settings, composed of the rooms' own.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::bounds::{Bounds, Breach};
+use crate::libtorch::DeviceChoice;
+use crate::serving::ModelSource;
+use crate::{engine, server, telemetry};
+
+/// All settings; each section is a room's own.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The log.
+    pub log: telemetry::Log,
+    /// How the server behaves towards its clients.
+    pub server: server::Config,
+    /// Which models, where and how.
+    pub models: Models,
+    /// The queue and the batches of each model.
+    pub engine: engine::Config,
+    /// Metrics.
+    pub telemetry: telemetry::Config,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            log: telemetry::Log::default(),
+            server: server::Config::default(),
+            models: Models::default(),
+            engine: engine::Config { max_queued_items: 256, ..engine::Config::default() },
+            telemetry: telemetry::Config::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// What is out of its range, in all sections.
+    pub fn breaches(&self) -> Vec<Breach> {
+        let mut bounds = Bounds::default();
+        bounds.section("log", self.log.breaches());
+        bounds.section("server", self.server.breaches());
+        bounds.section("models", self.models.breaches());
+        bounds.section("engine", self.engine.breaches());
+        bounds.section("telemetry", self.telemetry.breaches());
+        bounds.breaches()
+    }
+}
+
+/// Which models are loaded, where and how.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Models {
+    /// What to load; the built-in models where empty, the default.
+    pub load: Vec<ModelSource>,
+    /// Folder of the built-in models. Default `models/demo`.
+    pub demo: PathBuf,
+    /// Where nets run. Default `auto`.
+    #[serde(with = "crate::units::text")]
+    pub device: DeviceChoice,
+    /// Kind of the nets' bulk. Default f32.
+    pub precision: Precision,
+    /// Threads of one net on the CPU; all cores where 0, the default. At most 1024.
+    pub threads: usize,
+    /// Prompts whose embeddings are kept, for each model. Default 10 000; 0 to 10 million.
+    pub cached_texts: u64,
+    /// Pictures that are decoded or drawn at once; one a core where 0, the default. At most 1024.
+    pub cpu_slots: usize,
+}
+
+/// Kind of the nets' bulk.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32-bit floats.
+    #[default]
+    F32,
+    /// 16-bit brain floats: faster where the processor knows them.
+    Bf16,
+}
+
+impl Default for Models {
+    fn default() -> Self {
+        Self {
+            load: Vec::new(),
+            demo: PathBuf::from("models/demo"),
+            device: DeviceChoice::default(),
+            precision: Precision::default(),
+            threads: 0,
+            cached_texts: 10_000,
+            cpu_slots: 0,
+        }
+    }
+}
+
+impl Models {
+    /// What is out of its range.
+    pub fn breaches(&self) -> Vec<Breach> {
+        let mut bounds = Bounds::default();
+        let mut names: Vec<&str> = self.load.iter().map(|source| source.name.as_str()).collect();
+        names.sort_unstable();
+        for twice in names.windows(2).filter(|pair| pair[0] == pair[1]) {
+            bounds.refuse("load", format!("names '{}' twice; names must differ", twice[0]));
+        }
+        bounds.number("threads", self.threads, 0..=1024);
+        bounds.number("cached_texts", self.cached_texts, 0..=10_000_000);
+        bounds.number("cpu_slots", self.cpu_slots, 0..=1024);
+        bounds.breaches()
+    }
+}
