@@ -45,20 +45,26 @@ fn line(printed: &str, key: &str) -> String {
 #[test]
 fn later_sources_win_and_each_value_tells_who_set_it() {
     let folder = tempfile::tempdir().unwrap();
-    let path =
-        file(folder.path(), "[engine]\nmax_batch = 2\nmax_age = '3s'\nrebuild_wait = '1s'\n");
+    let path = file(
+        folder.path(),
+        "[engine]\nmax_batch = 2\nmax_batch_wait = '3ms'\nrebuild_wait = '1s'\n",
+    );
     let arguments = ["config", "print", "--config", &path, "--set", "engine.max_batch=4"];
-    let variables = [("VERIFRAME_ENGINE_MAX_BATCH", "3"), ("VERIFRAME_ENGINE_MAX_AGE", "4s")];
+    let variables =
+        [("VERIFRAME_ENGINE_MAX_BATCH", "3"), ("VERIFRAME_ENGINE_MAX_BATCH_WAIT", "4ms")];
     let printed = prints(&arguments, &variables);
     assert_eq!(line(&printed, "max_batch"), "max_batch = 4 # --set engine.max_batch");
-    assert_eq!(line(&printed, "max_age"), "max_age = \"4s\" # VERIFRAME_ENGINE_MAX_AGE");
+    assert_eq!(
+        line(&printed, "max_batch_wait"),
+        "max_batch_wait = \"4ms\" # VERIFRAME_ENGINE_MAX_BATCH_WAIT"
+    );
     assert_eq!(line(&printed, "rebuild_wait"), format!("rebuild_wait = \"1s\" # {path}:4"));
     assert_eq!(line(&printed, "max_queued_items"), "max_queued_items = 256");
 
     let through = [("VERIFRAME_CONFIG", path.as_str()), ("VERIFRAME_MAX_BATCH", "5")];
     let printed = prints(&["config", "print"], &through);
     assert_eq!(line(&printed, "max_batch"), "max_batch = 5 # VERIFRAME_MAX_BATCH");
-    assert_eq!(line(&printed, "max_age"), format!("max_age = \"3s\" # {path}:3"));
+    assert_eq!(line(&printed, "max_batch_wait"), format!("max_batch_wait = \"3ms\" # {path}:3"));
 }
 
 #[test]
