@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::options::SettingsArgs;
 use super::output;
-use crate::config::{DEFAULT_FILE, Loaded, entries};
+use crate::config::{DEFAULT_FILE, Entry, Given, Loaded, entries};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
@@ -26,14 +26,14 @@ pub(super) enum ConfigCommand {
     ///   veriframe config check --config veriframe.toml --set models.threads=4
     #[command(verbatim_doc_comment)]
     Check(CheckArgs),
-    /// List every key with its default and its variable.
+    /// List every key with its default and its variable; with a word, what it means too.
     ///
     /// Examples:
     ///   veriframe config keys
-    ///   veriframe config keys engine
+    ///   veriframe config keys batch
     #[command(verbatim_doc_comment)]
     Keys {
-        /// Only keys that have this in their path or meaning.
+        /// Tell about the keys that have this in their path or meaning.
         #[arg(value_name = "WORD")]
         word: Option<String>,
     },
@@ -51,7 +51,6 @@ pub(super) struct PrintArgs {
 #[derive(Args, Debug)]
 pub(super) struct CheckArgs {
     /// The file to check; that of --config where none is given.
-    #[arg(conflicts_with = "config")]
     file: Option<PathBuf>,
     #[command(flatten)]
     settings: SettingsArgs,
@@ -68,7 +67,8 @@ pub(super) fn run(command: ConfigCommand) -> anyhow::Result<()> {
             let settings = SettingsArgs { config: file.or(settings.config), set: settings.set };
             report(&settings.load(Vec::new())?);
         }
-        ConfigCommand::Keys { word } => keys(word.as_deref().unwrap_or_default()),
+        ConfigCommand::Keys { word: None } => keys(),
+        ConfigCommand::Keys { word: Some(word) } => explain(&word)?,
     }
     Ok(())
 }
@@ -78,23 +78,35 @@ fn report(loaded: &Loaded) {
         output::say("the configuration is right; all is at its default");
         return;
     }
-    let row = |given: &crate::config::Given| {
-        vec![given.key.clone(), given.value.to_string(), given.source.to_string()]
-    };
+    let row = |given: &Given| vec![given.key.clone(), given.shown(), given.source.to_string()];
     let rows: Vec<Vec<String>> = loaded.given.iter().map(row).collect();
     output::table(&["key", "value", "set by"], &rows);
     output::say(format_args!("the configuration is right; keys set: {}", rows.len()));
 }
 
-fn keys(word: &str) {
-    let rows: Vec<Vec<String>> = entries()
-        .into_iter()
-        .filter(|entry| entry.key.contains(word) || entry.meaning.contains(word))
-        .map(|entry| {
-            let value = if entry.optional { "not set".to_owned() } else { entry.value };
-            vec![entry.key, value, entry.variable]
-        })
-        .collect();
+fn keys() {
+    let row = |entry: Entry| vec![entry.key.clone(), default(&entry), entry.variable];
+    let rows: Vec<Vec<String>> = entries().into_iter().map(row).collect();
     output::table(&["key", "default", "variable"], &rows);
-    output::say("what each means: veriframe config print --defaults");
+    output::say(
+        "what one means: veriframe config keys KEY; all: veriframe config print --defaults",
+    );
+}
+
+fn explain(word: &str) -> anyhow::Result<()> {
+    let has = |text: &String| text.to_lowercase().contains(&word.to_lowercase());
+    let told = |entry: &Entry| has(&entry.key) || entry.meaning.iter().any(has);
+    let told: Vec<Entry> = entries().into_iter().filter(told).collect();
+    anyhow::ensure!(!told.is_empty(), "no key has '{word}' in its path or meaning");
+    for entry in told {
+        output::say(format_args!("{} = {}    {}", entry.key, default(&entry), entry.variable));
+        for line in entry.meaning {
+            output::say(format_args!("    {line}"));
+        }
+    }
+    Ok(())
+}
+
+fn default(entry: &Entry) -> String {
+    if entry.optional { "(not set)".to_owned() } else { entry.value.clone() }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::error::{Fault, Source};
-use super::load::Given;
+use super::load::{Given, refused};
 use super::schema::{Schema, nearest};
 use super::text;
 
@@ -80,7 +80,7 @@ pub(super) fn read(
         match text::value(key, &value) {
             Ok(value) => given.push(Given { key: key.path.clone(), value, source }),
             Err(wanted) => {
-                let reason = format!("{path} is \"{value}\", must be {wanted}");
+                let reason = refused(path, &value, &wanted);
                 faults.push(Fault { source, reason });
             }
         }

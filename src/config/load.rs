@@ -44,6 +44,13 @@ pub struct Given {
     pub source: Source,
 }
 
+impl Given {
+    /// The value as TOML, without what it would give away.
+    pub fn shown(&self) -> String {
+        text::shown(&self.value)
+    }
+}
+
 /// Checked settings, and who set what.
 #[derive(Clone, Debug)]
 pub struct Loaded {
@@ -98,8 +105,9 @@ impl Sources {
             let source = Source::Flag(shown);
             let read = match schema.key(key) {
                 None => Err(schema.unknown(key)),
-                Some(found) => text::value(found, text)
-                    .map_err(|wanted| format!("{key} is \"{text}\", must be {wanted}")),
+                Some(found) => {
+                    text::value(found, text).map_err(|wanted| refused(key, text, &wanted))
+                }
             };
             match read {
                 Ok(value) => given.push(Given { key: key.to_owned(), value, source }),
@@ -128,6 +136,11 @@ impl Sources {
     }
 }
 
+/// What to say about a text that is no value of its key.
+pub(super) fn refused(key: &str, text: &str, wanted: &str) -> String {
+    format!("{key} is {}, must be {wanted}", text::shown(&text.into()))
+}
+
 fn content(path: &Path) -> Result<String, ConfigError> {
     std::fs::read_to_string(path)
         .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })
@@ -141,8 +154,8 @@ fn refusal(schema: &Schema, given: &Given) -> Option<String> {
         alone = Value::Table(Table::from_iter([(name.to_owned(), alone)]));
     }
     let error = Settings::deserialize(alone).err()?;
-    let (path, value) = (&given.key, &given.value);
-    Some(match (text::fits(key, value), key.kind, value) {
+    let (path, value) = (&given.key, given.shown());
+    Some(match (text::fits(key, &given.value), key.kind, &given.value) {
         (false, _, _) => format!("{path} is {value}, must be {}", text::wanted(key)),
         (true, Kind::Whole, Value::Integer(..0)) => format!("{path} is {value}, must be 0 or more"),
         (true, Kind::Whole, _) => format!("{path} is {value}, must be smaller"),

@@ -15,8 +15,8 @@ const RANGE: &str = "Range: ";
 pub struct Entry {
     /// Its path: `server.limits.max_prompts`.
     pub key: String,
-    /// The comment above it, in one line.
-    pub meaning: String,
+    /// The lines of the comment above it.
+    pub meaning: Vec<String>,
     /// The default; an example where `optional`.
     pub value: String,
     /// Whether the key is left out by default: written `#key = example`.
@@ -27,7 +27,7 @@ pub struct Entry {
 
 /// Every key, in the order of the manual.
 pub fn entries() -> Vec<Entry> {
-    let (mut section, mut comment, mut entries) = (String::new(), String::new(), Vec::new());
+    let (mut section, mut comment, mut entries) = (String::new(), Vec::new(), Vec::new());
     for line in DEFAULT_FILE.lines() {
         if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
             name.clone_into(&mut section);
@@ -35,10 +35,7 @@ pub fn entries() -> Vec<Entry> {
         } else if line.is_empty() {
             comment.clear();
         } else if let Some(words) = line.strip_prefix("# ") {
-            if !comment.is_empty() {
-                comment.push(' ');
-            }
-            comment.push_str(words);
+            comment.push(words.to_owned());
         } else if let Some((name, value)) = line.split_once(" = ") {
             let key = below(&section, name.trim_start_matches('#'));
             let short = environment::short(&key).map(str::to_owned);
@@ -57,7 +54,7 @@ pub fn entries() -> Vec<Entry> {
 impl Entry {
     /// The least and the most the key takes, where the manual says so.
     pub fn range(&self) -> Option<(&str, &str)> {
-        let (_, range) = self.meaning.rsplit_once(RANGE)?;
+        let range = self.meaning.iter().find_map(|line| line.strip_prefix(RANGE))?;
         range.strip_suffix('.')?.split_once(" to ")
     }
 }
@@ -105,12 +102,22 @@ mod tests {
     fn every_key_has_a_meaning_and_stands_once() {
         let mut seen = BTreeSet::new();
         for entry in entries() {
-            assert!(entry.meaning.len() > 10, "{} has no comment above it", entry.key);
-            assert!(entry.meaning.ends_with('.'), "comment of {}: {}", entry.key, entry.meaning);
+            let meaning = entry.meaning.join(" ");
+            assert!(meaning.len() > 10, "{} has no comment above it", entry.key);
+            assert!(meaning.ends_with('.'), "comment of {}: {meaning}", entry.key);
             assert!(seen.insert(entry.key.clone()), "{} stands twice", entry.key);
         }
         let long = DEFAULT_FILE.lines().find(|line| line.chars().count() > 100);
         assert_eq!(long, None, "longer than 100 signs");
+    }
+
+    #[test]
+    fn no_key_holds_a_secret() {
+        for key in Schema::new().keys() {
+            let secret = ["password", "secret", "token", "api_key"];
+            let telling = secret.iter().any(|word| key.path.contains(word));
+            assert!(!telling, "{} is printed by `config print`; name a file instead", key.path);
+        }
     }
 
     #[test]

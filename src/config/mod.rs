@@ -10,6 +10,7 @@
 //! What holds always:
 //! - No key is ignored: one that is unknown, in whatever source, is an error with the nearest name.
 //! - All errors of all sources are told at once, each with the place it comes from.
+//! - No key holds a secret; files and variables of their own do.
 //! - Settings are read once, as the program starts. Only keys and certificates are read again.
 
 mod environment;

@@ -1,7 +1,5 @@
 //! Settings as they are in force, as a TOML file that says where each value comes from.
 
-use toml::Value;
-
 use super::load::{Given, Loaded};
 use super::schema::{Key, Schema};
 
@@ -10,7 +8,8 @@ const COMMENT_COLUMN: usize = 40;
 
 impl Loaded {
     /// All settings as TOML, in the order of the sections. Read again as a file, they are the same
-    /// settings. A value that somebody set has its source behind it.
+    /// settings, but for passwords in addresses, which are left out. A value that somebody set has
+    /// its source behind it.
     pub fn to_toml(&self) -> String {
         let schema = Schema::new();
         let mut lines = vec!["# What is not commented is the default.".to_owned()];
@@ -30,12 +29,12 @@ impl Loaded {
 
 fn line(key: &Key, given: Option<&Given>) -> String {
     let name = key.path.rsplit('.').next().unwrap_or_default();
-    let shown = |value: &Value| format!("{name} = {value}");
     match (given, &key.default) {
         (Some(given), _) => {
-            format!("{:COMMENT_COLUMN$} # {}", shown(&given.value), given.source)
+            let pair = format!("{name} = {}", given.shown());
+            format!("{pair:COMMENT_COLUMN$} # {}", given.source)
         }
-        (None, Some(value)) => shown(value),
+        (None, Some(value)) => format!("{name} = {value}"),
         (None, None) => format!("# {name} is not set"),
     }
 }

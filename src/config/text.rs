@@ -54,6 +54,26 @@ pub(super) fn fits(key: &Key, value: &Value) -> bool {
     }
 }
 
+/// A value as TOML, for eyes and logs: what stands before the host of an address may be a password.
+pub(super) fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    let mut shown = String::new();
+    let mut rest = text.as_str();
+    while let Some((before, after)) = rest.split_once("://") {
+        shown.push_str(before);
+        shown.push_str("://");
+        let host = after.find(|sign: char| "/?#\"' ".contains(sign)).unwrap_or(after.len());
+        rest = match after[..host].rfind('@') {
+            Some(at) => {
+                shown.push_str("***");
+                &after[at..]
+            }
+            None => after,
+        };
+    }
+    shown + rest
+}
+
 fn switch(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Some(true),
@@ -69,6 +89,19 @@ fn toml(text: &str) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_its_password() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(shown(&Value::String(text.to_owned())), format!("\"{expected}\""));
+        };
+        check("http://me:secret@host:4317/path", "http://***@host:4317/path");
+        check("http://me:s@cret@host", "http://***@host");
+        check("http://host/a@b", "http://host/a@b");
+        check("a@b", "a@b");
+        check("http://a:b@c,http://d:e@f", "http://***@c,http://***@f");
+        check("http://a:b@c, http://d:e@f", "http://***@c, http://***@f");
+    }
 
     #[test]
     fn the_kind_of_a_key_says_how_its_text_is_read() {

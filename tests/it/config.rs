@@ -115,7 +115,8 @@ fn the_default_file_is_right_and_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let defaults = prints(&["config", "print", "--defaults"], &[("VERIFRAME_NONSENSE", "1")]);
     let path = file(folder.path(), &defaults);
-    prints(&["config", "check", &path], &[]);
+    // The file that is named goes before the one that the environment names.
+    prints(&["config", "check", &path], &[("VERIFRAME_CONFIG", "/nowhere/a.toml")]);
     let table = |printed: &str| -> toml::Table { toml::from_str(printed).unwrap() };
     assert_eq!(table(&defaults), table(&prints(&["config", "print"], &[])));
     assert!(prints(&["config", "check"], &[]).contains("all is at its default"));
@@ -131,7 +132,14 @@ fn every_key_is_listed_with_its_default_and_its_variable() {
     assert_eq!(row("server.listen"), "server.listen \"127.0.0.1:50051\" VERIFRAME_LISTEN");
     let prompts = "server.limits.max_prompts 256 VERIFRAME_SERVER_LIMITS_MAX_PROMPTS";
     assert_eq!(row("server.limits.max_prompts"), prompts);
-    assert!(!prints(&["config", "keys", "engine"], &[]).contains("server.listen"));
+    let told = prints(&["config", "keys", "max_prompts"], &[]);
+    assert!(
+        told.starts_with("server.limits.max_prompts = 256    VERIFRAME_SERVER_LIMITS_"),
+        "{told}"
+    );
+    assert!(told.contains("    Range: 1 to 65 536."), "{told}");
+    let said = fails(&["config", "keys", "colour"], &[]);
+    assert!(said.contains("no key has 'colour' in its path or meaning"), "{said}");
 }
 
 #[test]
