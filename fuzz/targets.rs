@@ -4,15 +4,20 @@
 //!
 //! libFuzzer runs them through `fuzz_targets`, and `tests/it/fuzz.rs` runs a short round of each.
 
+use std::collections::BTreeMap;
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use tempfile::NamedTempFile;
 use veriframe::models::clip::{ClipConfig, ClipTokenizer};
 use veriframe::models::inspect::inspect;
 use veriframe::models::pickle::{Limits as PickleLimits, Pickle, TorchFile};
 use veriframe::models::weights::Weights;
+use veriframe::verification::temporal::{
+    Change, Closing, Event, Evidence, Frame, Rules, Thresholds, Time, Verdict, Verdicts,
+};
 use veriframe::vision::image::{Limits as ImageLimits, RawFormat, decode, from_raw};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
@@ -32,7 +37,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const ALL: [Target; 7] = [
+pub const ALL: [Target; 8] = [
     Target { name: "image", run: image, seeds: Some("tests/golden/pictures") },
     Target { name: "raw", run: raw, seeds: None },
     Target { name: "pickle", run: pickle, seeds: None },
@@ -40,6 +45,7 @@ pub const ALL: [Target; 7] = [
     Target { name: "safetensors", run: checkpoint, seeds: None },
     Target { name: "text", run: text, seeds: None },
     Target { name: "tokenizer", run: tokenizer, seeds: None },
+    Target { name: "verdicts", run: verdicts, seeds: None },
 ];
 
 /// A picture in any of the formats, found by its content.
@@ -160,6 +166,92 @@ pub fn tokenizer(data: &[u8]) {
             assert_eq!(tokens.ids.last(), Some(&tokenizer.end_token()));
         }
     });
+}
+
+/// Verdicts over any frames: 8 bytes of rules, then 16 for each frame. Segments open and close in
+/// turn, and the summary agrees with the events.
+pub fn verdicts(data: &[u8]) {
+    let Some((head, body)) = data.split_first_chunk::<8>() else { return };
+    let tens = |byte: u8| Duration::from_millis(10 * u64::from(byte));
+    let rules = Rules {
+        time_constant: tens(head[0]),
+        min_duration: tens(head[1]),
+        max_gap: tens(head[2]),
+        min_frames: u32::from(head[3] % 8) + 1,
+        max_missing: f32::from(head[4]) / 255.0,
+        max_segments: usize::from(head[5] % 4),
+        frame_interval: (head[6] > 0).then(|| tens(head[6])),
+    };
+    let thresholds = Thresholds::new(0.5, 0.25).expect("they are apart");
+    let mut verdicts = Verdicts::new(rules, &[thresholds; 2]);
+    let mut seen = Seen { min_duration: rules.min_duration, ..Seen::default() };
+    let (mut sequence, mut time, mut frames) = (0u64, Time(0), 0u64);
+    for bytes in body.as_chunks::<16>().0 {
+        let [kind, step, a, b, c, d, e, f, g, h, rest @ ..] = *bytes;
+        let number = i64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        let score = f32::from_le_bytes([rest[0], rest[1], rest[2], rest[3]]);
+        sequence = sequence.saturating_add(u64::from(step & 3));
+        time = match kind & 3 {
+            0 => Time(number),
+            1 => Time(time.0.saturating_sub(i64::from(step) * 10_000_000)),
+            2 | 3 => time.after(tens(step)),
+            4.. => unreachable!("two bits"),
+        };
+        let scores = [score, f32::from(rest[4]) / 255.0];
+        let evidence = match kind >> 2 & 3 {
+            0 => Evidence::Missing,
+            1 => Evidence::Reused(&scores),
+            _ => Evidence::Scored(&scores[..usize::from(rest[5] % 3)]),
+        };
+        let presentation = (kind & 0x40 == 0).then_some(time);
+        let arrival = Duration::from_millis(number.unsigned_abs());
+        seen.events(&verdicts.observe(&Frame { sequence, presentation, arrival, evidence }));
+        frames += 1;
+        for (prompt, standing) in verdicts.standings().iter().enumerate() {
+            let first = standing.segment.map(|segment| segment.first_sequence);
+            assert_eq!(seen.open.get(&prompt).copied(), first);
+            assert!(first.is_some() || standing.verdict != Verdict::Present);
+            assert!(standing.score.is_none_or(f64::is_finite), "{standing:?}");
+        }
+    }
+    seen.events(&verdicts.end(Closing::StreamEnded));
+    assert!(seen.open.is_empty());
+    for (prompt, summary) in verdicts.summary().prompts.iter().enumerate() {
+        assert_eq!(summary.segment_count, seen.closed.get(&prompt).copied().unwrap_or_default());
+        assert_eq!(summary.scored + summary.missing, frames);
+        assert!(summary.segments.len() <= rules.max_segments);
+        assert!(summary.present <= summary.observed);
+        assert!(summary.share_present().is_none_or(|share| (0.0..=1.0).contains(&share)));
+    }
+}
+
+/// What the events told, by prompt.
+#[derive(Default)]
+struct Seen {
+    min_duration: Duration,
+    /// First frames of open segments.
+    open: BTreeMap<usize, u64>,
+    closed: BTreeMap<usize, u64>,
+}
+
+impl Seen {
+    fn events(&mut self, events: &[Event]) {
+        for Event { prompt, change, segment } in events {
+            assert!(segment.start <= segment.end);
+            assert!(segment.first_sequence <= segment.last_sequence);
+            assert!((segment.start..=segment.end).contains(&segment.peak.time));
+            assert!(segment.duration() >= self.min_duration);
+            match change {
+                Change::Opened => {
+                    assert_eq!(self.open.insert(*prompt, segment.first_sequence), None);
+                }
+                Change::Closed(_) => {
+                    assert_eq!(self.open.remove(prompt), Some(segment.first_sequence));
+                    *self.closed.entry(*prompt).or_default() += 1;
+                }
+            }
+        }
+    }
 }
 
 fn repository() -> PathBuf {

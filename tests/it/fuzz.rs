@@ -134,6 +134,11 @@ fn any_tokenizer_file_is_read_or_refused() {
 }
 
 #[test]
+fn any_frames_have_verdicts() {
+    check("verdicts", 3000);
+}
+
+#[test]
 fn every_target_has_its_program_and_its_test() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let script = fs::read_to_string(root.join("scripts/fuzz.sh")).unwrap();
