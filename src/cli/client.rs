@@ -132,8 +132,12 @@ async fn connect(address: &str, args: &ServerArgs) -> anyhow::Result<Client> {
             tracing::warn!(%address, "the API key travels unencrypted; use https://");
         }
     }
-    let channel = endpoint.connect().await.with_context(|| {
-        format!("no server answers at {address}; start one with: veriframe serve")
+    let channel = endpoint.connect().await.with_context(|| match uri.scheme_str() {
+        Some("https") => format!(
+            "no TLS with a server at {address}; if one runs there, name the authority that vouches \
+             for it with --ca, and show a certificate if it asks for one"
+        ),
+        _ => format!("no server answers at {address}; start one with: veriframe serve"),
     })?;
     let with_key = WithKey(args.api_key.as_ref().map(bearer).transpose()?);
     Ok(VerificationServiceClient::with_interceptor(channel, with_key)
@@ -181,9 +185,21 @@ fn is_loopback(uri: &Uri) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// An error of a call in words: the code, and each field that must change.
+/// An error of a call in words: what the server answers, or why there was no answer.
 pub(super) fn explained(status: &tonic::Status) -> anyhow::Error {
-    anyhow::anyhow!("the server answers {:?}: {}", status.code(), status.message())
+    let mut reason = status.message().to_owned();
+    let Some(mut error) = std::error::Error::source(status) else {
+        return anyhow::anyhow!("the server answers {:?}: {reason}", status.code());
+    };
+    loop {
+        reason = format!("{reason}: {error}");
+        let Some(source) = error.source() else { break };
+        error = source;
+    }
+    anyhow::anyhow!(
+        "the connection to the server failed: {reason}; if it speaks TLS, write https:// before \
+         its address"
+    )
 }
 
 #[cfg(test)]

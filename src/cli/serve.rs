@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use super::options::{ModelArgs, catalog, flags};
 use super::output;
 use crate::config::{Flag, Settings};
-use crate::server;
+use crate::server::{self, Guard};
 use crate::telemetry::Exporter;
 
 /// Serve models over gRPC.
@@ -92,16 +92,18 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("cannot listen on {listen}; choose another --listen"))?;
+    // Before the models: what is wrong with a certificate or a key file is told at once.
+    let config = settings.server.clone();
+    let guard = Arc::new(Guard::open(&config.tls, &config.auth)?);
     let telemetry = &settings.telemetry;
     let address = telemetry.metrics.then_some(telemetry.metrics_listen);
     let exporter = Exporter::install(address).await.context("--metrics")?;
-    let config = settings.server.clone();
     let catalog = tokio::task::spawn_blocking(move || catalog(&settings)).await??;
     output::say(format_args!("gRPC on {}", listener.local_addr()?));
     if let Some(address) = exporter.address() {
         output::say(format_args!("metrics on http://{address}/metrics"));
     }
-    Box::pin(server::run(listener, Arc::new(catalog), config, signalled())).await?;
+    Box::pin(server::run_guarded(listener, Arc::new(catalog), config, guard, signalled())).await?;
     output::say("stopped");
     Ok(())
 }

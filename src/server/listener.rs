@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio_rustls::TlsAcceptor;
@@ -20,6 +21,18 @@ use super::socket::{Connection, Io};
 use super::tls::{self, Certificates};
 use super::watch::Watched;
 use crate::telemetry::metrics::{self, Rejection};
+
+/// The first byte of HTTP/2's beginning, `PRI * HTTP/2.0`; that of TLS is another.
+const PLAINTEXT: u8 = b'P';
+/// What one who speaks plaintext to TLS is told.
+const SPEAK_TLS: &str = "this port speaks TLS: write https:// before its address";
+
+/// Refused connections that are told why at once; more are closed without a word.
+const MAX_FAREWELLS: usize = 64;
+/// How long that may take.
+const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
+/// What a refused client may still send in that time.
+const FAREWELL_BYTES: u64 = 64 << 10;
 
 /// How long nothing is accepted after the system could not, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -50,6 +63,7 @@ pub(super) fn incoming(
         places,
         encryption,
         handshakes: JoinSet::new(),
+        farewells: JoinSet::new(),
         begun: VecDeque::new(),
         refusing: false,
     };
@@ -66,6 +80,8 @@ struct Door {
     handshakes: JoinSet<Result<Connection, HandshakeError>>,
     /// The handshakes in the order of their beginning; some may have ended.
     begun: VecDeque<AbortHandle>,
+    /// Refused connections that are being told why.
+    farewells: JoinSet<()>,
     /// Whether the last connection found no place.
     refusing: bool,
 }
@@ -105,7 +121,7 @@ impl Door {
         let place = match self.places.take(address.ip()) {
             Ok(place) => place,
             Err(full) => {
-                self.refuse(&stream, address, full);
+                self.refuse(stream, address, full);
                 return None;
             }
         };
@@ -129,14 +145,14 @@ impl Door {
     }
 
     /// Says why, where that can be said without a handshake, and closes the connection.
-    fn refuse(&mut self, stream: &TcpStream, address: SocketAddr, full: Full) {
+    fn refuse(&mut self, stream: TcpStream, address: SocketAddr, full: Full) {
         metrics::record_rejection(Rejection::TooManyConnections);
         if !std::mem::replace(&mut self.refusing, true) {
             tracing::warn!(%address, reason = %full, "connections are refused");
         }
-        if self.encryption.is_none() {
-            // What the socket's own buffer does not take is not worth a wait.
-            drop(stream.try_write(&goaway(&full.to_string())));
+        while self.farewells.try_join_next().is_some() {}
+        if self.encryption.is_none() && self.farewells.len() < MAX_FAREWELLS {
+            self.farewells.spawn(farewell(stream, ENHANCE_YOUR_CALM, full.to_string()));
         }
     }
 }
@@ -151,7 +167,15 @@ fn handshake(
     let acceptor = TlsAcceptor::from(Arc::clone(&*encryption.certificates.current()));
     let limit = encryption.handshake_limit;
     async move {
-        let Ok(shaken) = tokio::time::timeout(limit, acceptor.accept(stream)).await else {
+        let shaking = async {
+            let mut first = [0];
+            if stream.peek(&mut first).await? == 1 && first == [PLAINTEXT] {
+                farewell(stream, INADEQUATE_SECURITY, SPEAK_TLS.to_owned()).await;
+                return Err(io::Error::other("the client speaks plaintext"));
+            }
+            acceptor.accept(stream).await
+        };
+        let Ok(shaken) = tokio::time::timeout(limit, shaking).await else {
             return Err(HandshakeError::TooLong(address, limit));
         };
         let stream = shaken.map_err(|error| HandshakeError::Failed(address, error))?;
@@ -187,18 +211,35 @@ fn ready(ended: Result<Result<Connection, HandshakeError>, JoinError>) -> Option
     None
 }
 
+/// Says why a connection is over, and lets the other side close it: who closes while there is
+/// something to read takes back what it has said.
+async fn farewell(mut stream: TcpStream, code: u32, reason: String) {
+    let said = async {
+        stream.write_all(&goaway(code, &reason)).await?;
+        stream.shutdown().await?;
+        tokio::io::copy(&mut stream.take(FAREWELL_BYTES), &mut tokio::io::sink()).await
+    };
+    if let Ok(Err(error)) = tokio::time::timeout(FAREWELL_LIMIT, said).await {
+        tracing::debug!(%error, "a refused connection did not wait for the reason");
+    }
+}
+
+/// The client does what costs too much (RFC 9113, 7).
+const ENHANCE_YOUR_CALM: u32 = 0xb;
+/// The connection is not secure enough (the same).
+const INADEQUATE_SECURITY: u32 = 0xc;
+
 /// HTTP/2 for "this connection is over" with its reason, as gRPC clients show it: an empty SETTINGS
-/// frame, then GOAWAY with the code `ENHANCE_YOUR_CALM` (RFC 9113, 6.5, 6.8 and 7).
-fn goaway(reason: &str) -> Vec<u8> {
+/// frame, then GOAWAY (RFC 9113, 6.5 and 6.8).
+fn goaway(code: u32, reason: &str) -> Vec<u8> {
     const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-    const ENHANCE_YOUR_CALM: u32 = 0xb;
     let mut frames = SETTINGS.to_vec();
     let length = (8 + reason.len()) as u32;
     frames.extend_from_slice(&length.to_be_bytes()[1..]);
     frames.extend_from_slice(&[7, 0]);
     // The stream and the last stream that was taken up: none.
     frames.extend_from_slice(&[0; 8]);
-    frames.extend_from_slice(&ENHANCE_YOUR_CALM.to_be_bytes());
+    frames.extend_from_slice(&code.to_be_bytes());
     frames.extend_from_slice(reason.as_bytes());
     frames
 }

@@ -23,12 +23,12 @@ const FILE_LIMIT_BYTES: u64 = 1 << 20;
 #[derive(Debug, Error)]
 pub enum FileError {
     /// The file cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {reason}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// What the system says.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The file is no such file, or a part of it is wrong.
     #[error("{}: {reason}", path.display())]
@@ -160,7 +160,7 @@ fn read_all(files: &[PathBuf]) -> Result<Vec<Vec<u8>>, FileError> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, FileError> {
-    let failed = |source| FileError::Read { path: path.to_owned(), source };
+    let failed = |reason| FileError::Read { path: path.to_owned(), reason };
     let mut content = Vec::new();
     let file = File::open(path).map_err(failed)?;
     file.take(FILE_LIMIT_BYTES + 1).read_to_end(&mut content).map_err(failed)?;

@@ -47,6 +47,29 @@ async fn verify_speaks_mutual_tls_and_sends_its_key() {
     assert!(text(&without.stderr).contains("no API key"), "{without:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_talks_to_tls_in_the_wrong_way_is_told_the_right_one() {
+    let (files, authority) = (Files::new(), Authority::new("authority"));
+    files.renew(&authority);
+    files.write("stranger.crt", &Authority::new("stranger").pem);
+    fs::write(files.path("face.png"), png(1)).unwrap();
+    let server = TestServer::with(Config { tls: files.tls(), ..Config::default() }).await;
+    let port = server.address.port();
+    for (address, ca, advice) in [
+        (format!("localhost:{port}"), None, "write https:// before its address"),
+        (format!("https://localhost:{port}"), Some("stranger.crt"), "vouches for it with --ca"),
+        (format!("http://localhost:{port}"), Some("stranger.crt"), "write https://"),
+    ] {
+        let mut command = veriframe();
+        command.arg("verify").arg(files.path("face.png")).args(["--prompt", "a face"]);
+        command.args(["--server", &address]);
+        command.args(ca.iter().flat_map(|ca| ["--ca".into(), files.path(ca)]));
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let said = text(&output.stderr);
+        assert!(!output.status.success() && said.contains(advice), "{address} {said}");
+    }
+}
+
 #[test]
 fn a_new_key_is_printed_once_and_its_entry_is_one_that_the_server_reads() {
     let files = Files::new();

@@ -16,6 +16,15 @@ async fn a_tls_server_answers_over_tls_and_refuses_plaintext() {
 
     let stranger = Authority::new("stranger");
     assert!(server.tls(stranger.trusted()).await.is_err(), "a client must know the authority");
+    let mut raw = TcpStream::connect(server.address).unwrap();
+    raw.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+    raw.set_read_timeout(Some(PATIENCE)).unwrap();
+    let told = tokio::task::spawn_blocking(move || {
+        let mut told = Vec::new();
+        raw.read_to_end(&mut told).map(|_| told)
+    });
+    let told = told.await.unwrap().unwrap();
+    assert!(String::from_utf8_lossy(&told).contains("this port speaks TLS"), "{told:?}");
     let plain = Channel::from_shared(format!("http://{}", server.address)).unwrap();
     let plain = in_time(async {
         match plain.connect().await {
