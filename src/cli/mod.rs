@@ -20,7 +20,7 @@ use clap::{Parser, Subcommand};
 use options::flags;
 
 use crate::config::{Flag, Settings, Sources};
-use crate::telemetry;
+use crate::telemetry::{self, Log};
 
 /// Check images and video frames against text: CLIP scores, YOLOv8 boxes, and the heatmaps that
 /// explain them.
@@ -64,7 +64,9 @@ enum Command {
 /// Runs one command to its end. Errors say what to do next.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     let settings = cli.settings()?;
-    telemetry::init(settings.log.format, &settings.log.filter)?;
+    // Other commands have a server within, whose calls are their own.
+    let access = settings.log.access && matches!(cli.command, Command::Serve(_));
+    telemetry::init(&Log { access, ..settings.log.clone() })?;
     match cli.command {
         Command::Serve(_) => serve::run(settings),
         Command::Verify(args) => verify::run(&args, &settings),

@@ -10,7 +10,7 @@ use super::options::{ModelArgs, catalog, flags};
 use super::output;
 use crate::config::{Flag, Settings};
 use crate::server::{self, Guard};
-use crate::telemetry::Exporter;
+use crate::telemetry::{Exporter, Tracer};
 
 /// Serve models over gRPC.
 ///
@@ -98,12 +98,17 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let telemetry = &settings.telemetry;
     let address = telemetry.metrics.then_some(telemetry.metrics_listen);
     let exporter = Exporter::install(address).await.context("--metrics")?;
+    let otlp = telemetry.otlp.clone().or_environment(|name| std::env::var(name).ok());
+    let tracer = Tracer::start(otlp)?;
+    let config = server::Config { tracer: tracer.clone(), ..settings.server.clone() };
     let catalog = tokio::task::spawn_blocking(move || catalog(&settings)).await??;
     output::say(format_args!("gRPC on {}", listener.local_addr()?));
     if let Some(address) = exporter.address() {
         output::say(format_args!("metrics on http://{address}/metrics"));
     }
-    Box::pin(server::run_guarded(listener, Arc::new(catalog), config, guard, signalled())).await?;
+    let served = Box::pin(server::run_guarded(listener, Arc::new(catalog), config, guard, signalled())).await;
+    tracer.shutdown().await;
+    served?;
     output::say("stopped");
     Ok(())
 }

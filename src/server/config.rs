@@ -9,6 +9,7 @@ use super::limits::RequestLimits;
 use super::stream::StreamLimits;
 use super::{auth, connections, tls};
 use crate::bounds::{Bounds, Breach};
+use crate::telemetry::Tracer;
 use crate::vision::image::Limits;
 
 /// Room in an answer for all that is not heatmaps.
@@ -58,6 +59,9 @@ pub struct Config {
     /// After the shutdown signal, how long running calls may take to end. Default 30 s.
     #[serde(with = "crate::units::duration")]
     pub drain_limit: Duration,
+    /// What records traces: handed over, not configured here. The default one records none.
+    #[serde(skip)]
+    pub tracer: Tracer,
 }
 
 impl Config {
@@ -106,6 +110,7 @@ impl Default for Config {
             keepalive_interval: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(20),
             drain_limit: Duration::from_secs(30),
+            tracer: Tracer::default(),
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod answer;
 pub mod auth;
+mod call;
 mod config;
 pub mod connections;
 mod convert;
@@ -12,6 +13,8 @@ mod guard;
 mod health;
 mod limits;
 mod listener;
+mod method;
+mod notes;
 mod observe;
 mod peer;
 mod respond;
@@ -100,7 +103,7 @@ pub async fn run_guarded(
         .max_decoding_message_size(config.max_message_bytes)
         .max_encoding_message_size(config.max_answer_bytes());
     let mut router = builder(&config)
-        .layer(ObserveLayer::new(config.max_calls))
+        .layer(ObserveLayer::new(config.max_calls, config.tracer.clone()))
         .layer(guard.layer(loopback))
         .add_service(health_service)
         .add_service(service);

@@ -7,11 +7,13 @@ use futures::{StreamExt, TryStreamExt, stream};
 use moka::sync::Cache;
 use tch::{Device, IndexOp, Kind, Tensor};
 
+use super::stages::record_device;
 use super::{ModelIdentity, ServingError, Terms, blocking};
 use crate::engine::{BatchModel, Completed, Config, DeviceError, Engine, ItemError, Timing};
 use crate::explain::{self, Contrast, Method, RawMap};
 use crate::models::clip::{Clip, ClipCheckpoint, Preprocess, TapPlan, normalised};
 use crate::telemetry::metrics::{self, Stage};
+use crate::telemetry::traces::Lap;
 use crate::vision::boxes::Rect;
 use crate::vision::image::Rgb8;
 use crate::vision::resize::Fit;
@@ -191,16 +193,14 @@ impl ClipService {
         let started = Instant::now();
         let checkpoint = Arc::clone(&self.checkpoint);
         let (pixels, fit) = blocking(move || checkpoint.preprocess.apply(&image)).await?;
-        let preprocess = started.elapsed();
-        metrics::record_stage(Stage::Preprocess, preprocess);
+        let preprocess = Lap::since(Stage::Preprocess, started).record();
+        let submitted = Instant::now();
         let done = self.submit(ClipInput::Image { pixels, maps }, terms).await?;
         let ClipOutput::Image { vector, maps, explain } = done.output else {
             return Err(self.failed("a picture job gave a text's result"));
         };
+        record_device(&self.identity.name, submitted, &done.timing, explain);
         let Timing { queue, run, batch } = done.timing;
-        metrics::record_stage(Stage::Queue, queue);
-        metrics::record_stage(Stage::Infer, run);
-        metrics::record_stage(Stage::Explain, explain);
         let timing = StageTiming { preprocess, queue, inference: run, explain, batch };
         let side = self.checkpoint.config.vision.image_size as f32;
         let area = fit.to_source(Rect::new(0.0, 0.0, side, side));

@@ -4,6 +4,7 @@
 
 mod catalog;
 pub mod clip;
+mod stages;
 pub mod yolo;
 
 use std::time::{Duration, Instant};

@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 use tch::{Device, IndexOp, Kind, Tensor};
 
 use super::clip::StageTiming;
+use super::stages::record_device;
 use super::{ModelIdentity, ServingError, Terms, blocking};
 use crate::engine::{BatchModel, Config, DeviceError, Engine, ItemError, Timing};
 use crate::models::yolo::{BatchNorm, Yolo, YoloCheckpoint};
-use crate::telemetry::metrics::{self, Stage};
+use crate::telemetry::metrics::Stage;
+use crate::telemetry::traces::Lap;
 use crate::vision::boxes::{Candidate, NmsOptions, nms};
 use crate::vision::image::Rgb8;
 use crate::vision::letterbox::{Padding, letterbox};
@@ -91,18 +93,17 @@ impl DetectorService {
         let source = (image.width() as f32, image.height() as f32);
         let (pixels, fit) =
             blocking(move || letterbox(&image, side, Padding::Minimal { stride: 32 })).await?;
-        let preprocess = started.elapsed();
-        metrics::record_stage(Stage::Preprocess, preprocess);
+        let preprocess = Lap::since(Stage::Preprocess, started).record();
         let input = DetectorInput { pixels, min_confidence: options.min_confidence };
+        let submitted = Instant::now();
         let done = self
             .engine
             .submit(input, terms)
             .await
             .map_err(|error| ServingError::from_engine(&self.identity.name, error))?;
+        record_device(&self.identity.name, submitted, &done.timing, Duration::ZERO);
         let started = Instant::now();
         let Timing { queue, run, batch } = done.timing;
-        metrics::record_stage(Stage::Queue, queue);
-        metrics::record_stage(Stage::Infer, run);
         let timing =
             StageTiming { preprocess, queue, inference: run, explain: Duration::ZERO, batch };
         let boxes = blocking(move || {
@@ -113,8 +114,7 @@ impl DetectorService {
             boxes
         })
         .await?;
-        let postprocess = started.elapsed();
-        metrics::record_stage(Stage::Postprocess, postprocess);
+        let postprocess = Lap::since(Stage::Postprocess, started).record();
         Ok(FoundBoxes { boxes, timing, postprocess })
     }
 }

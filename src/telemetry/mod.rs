@@ -1,4 +1,4 @@
-//! Metrics and logs: every name, label and bucket.
+//! Metrics, traces and logs: every name, label and bucket.
 //!
 //! Imports: bounds.
 
@@ -6,10 +6,12 @@ mod config;
 mod exporter;
 mod logs;
 pub mod metrics;
+pub mod traces;
 
 pub use config::{Config, Log};
 pub use exporter::Exporter;
-pub use logs::{LogFormat, init};
+pub use logs::{LogFormat, init, subscriber};
+pub use traces::{Otlp, Tracer};
 
 /// Why telemetry cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +30,14 @@ pub enum TelemetryError {
     /// The process already has a log subscriber or a metrics recorder of another make.
     #[error("{0} are already installed in this process")]
     Installed(&'static str),
+    /// The collector of traces cannot be used so.
+    #[error("cannot send traces to {endpoint}: {reason}")]
+    Otlp {
+        /// What was given.
+        endpoint: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The metrics address cannot be listened on.
     #[error("cannot serve metrics on {address}: {source}")]
     Listen {

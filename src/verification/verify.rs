@@ -17,7 +17,8 @@ use crate::serving::clip::{
 };
 use crate::serving::yolo::DetectorService;
 use crate::serving::{Catalog, ServingError, Terms, blocking};
-use crate::telemetry::metrics;
+use crate::telemetry::metrics::Stage;
+use crate::telemetry::traces::Lap;
 use crate::vision::boxes::{NmsOptions, Rect};
 use crate::vision::image::{Limits, Rgb8, decode as decode_bytes, from_raw};
 use crate::vision::resize::crop;
@@ -63,7 +64,7 @@ pub async fn decode(
         }
     })
     .await?;
-    metrics::record_stage(metrics::Stage::Decode, started.elapsed());
+    Lap::since(Stage::Decode, started).record();
     image.map(Arc::new).map_err(|error| ServingError::invalid("image", error.to_string()))
 }
 
@@ -199,7 +200,8 @@ impl View<'_> {
             None => None,
             Some((part, texts)) => Some(self.draw(&clip, part, texts, seen).await?),
         };
-        Ok(Looked { similarity, heatmaps, stages, postprocess: started.elapsed() })
+        let postprocess = Lap::since(Stage::Postprocess, started).record();
+        Ok(Looked { similarity, heatmaps, stages, postprocess })
     }
 
     /// Raw maps to what is sent.

@@ -16,6 +16,7 @@ mod security;
 mod served;
 mod stream;
 mod support;
+mod telemetry;
 mod verify;
 mod weights;
 mod yolo;

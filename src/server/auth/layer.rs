@@ -16,6 +16,7 @@ use super::header::{self, Sent};
 use super::keys::KeyFile;
 use super::methods::{Access, Scope, access};
 use super::quota::Exceeded;
+use crate::server::notes::Notes;
 use crate::server::peer::Peer;
 use crate::server::status;
 use crate::server::watch::Watched;
@@ -110,6 +111,9 @@ where
         let pass = match self.around.admit(&mut request) {
             Ok(pass) => pass,
             Err(refusal) => {
+                if let Some(caller) = refusal.caller() {
+                    Notes::of(&request).caller(caller);
+                }
                 let address = request.extensions().get::<Peer>().map(|peer| peer.address);
                 tracing::debug!(?address, reason = refusal.message(), "a call is refused");
                 metrics::record_rejection(refusal.cause());
@@ -119,6 +123,7 @@ where
         };
         if let Some(caller) = &pass.caller {
             tracing::Span::current().record("caller", &**caller);
+            Notes::of(&request).caller(&**caller);
         }
         let answer = self.inner.call(request);
         Box::pin(async move {

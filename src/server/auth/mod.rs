@@ -95,6 +95,19 @@ impl Refusal {
         }
     }
 
+    /// Whose call it is, where that is known.
+    pub(super) fn caller(&self) -> Option<&str> {
+        match self {
+            Self::NoKey | Self::WrongKey | Self::AdminClosed => None,
+            Self::OtherCertificate { name } => Some(name),
+            Self::Expired { caller }
+            | Self::Revoked { caller }
+            | Self::Scope { caller, .. }
+            | Self::Rate { caller, .. }
+            | Self::Concurrency { caller, .. } => Some(caller),
+        }
+    }
+
     /// What it says to the caller.
     pub(super) fn message(&self) -> String {
         match self {

@@ -193,6 +193,18 @@ label! {
     }
 }
 
+label! {
+    /// What became of a span.
+    SpanOutcome {
+        /// The collector took it.
+        Sent = "sent",
+        /// The collector did not answer, or refused it.
+        Failed = "failed",
+        /// Too many waited to be sent.
+        Dropped = "dropped",
+    }
+}
+
 /// What an engine holds at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EngineLoad {

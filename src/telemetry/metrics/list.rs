@@ -194,4 +194,11 @@ metrics! {
         &["what", "outcome"],
         "Models, certificates or keys read again while serving; after an error the old ones serve.",
     );
+
+    // Telemetry itself.
+    SPANS = count(
+        "veriframe_spans_total",
+        &["outcome"],
+        "Spans of recorded traces, by what became of them.",
+    );
 }

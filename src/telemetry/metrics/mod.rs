@@ -7,19 +7,9 @@ mod labels;
 mod list;
 mod record;
 
-pub use labels::{
-    CertificateKind, DropReason, EngineLoad, ExpiryStage, FrameOutcome, ItemOutcome, ModelLabels,
-    Rejection, Reloaded, Stage, StreamEnd,
-};
-pub use list::{BATCH_BUCKETS, METRICS, Metric, SECONDS_BUCKETS, Shape, TARGET};
-pub(in crate::telemetry) use record::describe_all;
-pub use record::{
-    Held, call_began, connection_opened, frame_began, record_batch, record_cache, record_drop,
-    record_expiry, record_frame, record_item, record_queue_wait, record_rejection, record_reload,
-    record_replica_failure, record_request, record_reuse, record_stage, record_stream_end,
-    result_waits, set_certificate_expiry, set_load, set_model, set_model_load, set_replicas,
-    stream_opened,
-};
+pub use labels::*;
+pub use list::*;
+pub use record::*;
 
 #[cfg(test)]
 mod tests {
@@ -69,6 +59,7 @@ mod tests {
         record_reload(Reloaded::Keys, false);
         record_stream_end(StreamEnd::Draining);
         record_reuse();
+        record_spans(SpanOutcome::Sent, 3);
     }
 
     #[test]

@@ -1,5 +1,12 @@
 //! The functions that record metrics.
 #![expect(clippy::disallowed_macros, reason = "this file is where the ban leads to")]
+#![cfg_attr(
+    not(test),
+    expect(
+        clippy::wildcard_imports,
+        reason = "all that is listed is recorded here; none in tests"
+    )
+)]
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,18 +14,8 @@ use metrics::{
     Gauge, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 
-use super::labels::{
-    CertificateKind, DropReason, EngineLoad, ExpiryStage, FrameOutcome, ItemOutcome, ModelLabels,
-    Rejection, Reloaded, Stage, StreamEnd,
-};
-use super::list::{
-    BATCH_SIZE, BUILD_INFO, CACHE_HITS, CACHE_MISSES, CALLS, CERTIFICATE_EXPIRY, CONNECTIONS,
-    DROPPED, EXPIRED, FRAME_SECONDS, FRAMES, FRAMES_IN_FLIGHT, ITEMS, METRICS, MODEL_INFO,
-    MODEL_LOAD_SECONDS, QUEUE_BYTES, QUEUE_DEPTH, QUEUE_WAIT_SECONDS, REJECTED, RELOADS,
-    REPLICA_FAILURES, REPLICAS, REPLICAS_HEALTHY, REQUEST_SECONDS, REQUESTS, RESULTS_WAITING,
-    REUSED, RUNNING, SLO, SLO_GOOD, STAGE_SECONDS, START_TIME, STREAMS, STREAMS_ENDED, Shape,
-    TARGET,
-};
+use super::labels::*;
+use super::list::*;
 
 /// A gRPC call ended with the status `code` (`OK`, `INVALID_ARGUMENT`, …) after `duration`.
 pub fn record_request(method: &'static str, code: &'static str, duration: Duration) {
@@ -183,6 +180,11 @@ pub fn record_reload(what: Reloaded, ok: bool) {
     counter!(RELOADS.name, "what" => what.name(), "outcome" => outcome).increment(1);
 }
 
+/// `count` spans were sent or lost.
+pub fn record_spans(outcome: SpanOutcome, count: usize) {
+    counter!(SPANS.name, "outcome" => outcome.name()).increment(count as u64);
+}
+
 /// Tells the recorder every name's meaning, and what holds from the start: the build, the start
 /// time, and a zero for each series whose labels are known, so that rates work from the first
 /// event.
@@ -216,6 +218,9 @@ fn zero_all() {
     }
     for cause in Rejection::ALL {
         counter!(REJECTED.name, "cause" => cause.name()).increment(0);
+    }
+    for outcome in SpanOutcome::ALL {
+        counter!(SPANS.name, "outcome" => outcome.name()).increment(0);
     }
     for what in Reloaded::ALL {
         for outcome in ["ok", "failed"] {
