@@ -102,7 +102,7 @@ impl Account {
                         reused_from = from;
                         Outcome::Ok(response)
                     }
-                    Err(ServingError::Expired(_)) => {
+                    Err(ServingError::Expired(_) | ServingError::TooLate { .. }) => {
                         Outcome::Expired(v1::Expired { after: Some(respond::duration(took)) })
                     }
                     Err(error) => Outcome::Error(in_band(&status::status(&placed(error)))),
@@ -209,6 +209,7 @@ fn placed(error: ServingError) -> ServingError {
         ServingError::Invalid { .. } => "config.",
         ServingError::NotFound { .. }
         | ServingError::Overloaded { .. }
+        | ServingError::TooLate { .. }
         | ServingError::Expired(_)
         | ServingError::Closed(_)
         | ServingError::Failed { .. } => "",

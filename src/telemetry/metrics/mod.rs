@@ -45,7 +45,10 @@ mod tests {
         record_batch("clip", 8);
         record_queue_wait("clip", Duration::from_millis(2));
         set_load("clip", EngineLoad { queued_items: 3, queued_bytes: 70, running: 8 });
-        set_replicas("clip", 2, 1);
+        set_replicas("clip", &[ReplicaState::Ready, ReplicaState::Down], 1);
+        show_engine("clip");
+        record_split("clip");
+        record_late("clip", 1);
         record_replica_failure("clip");
         record_cache("text", true);
         drop(connection_opened());
