@@ -106,7 +106,9 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     if let Some(address) = exporter.address() {
         output::say(format_args!("metrics on http://{address}/metrics"));
     }
-    let served = Box::pin(server::run_guarded(listener, Arc::new(catalog), config, guard, signalled())).await;
+    let served =
+        Box::pin(server::run_guarded(listener, Arc::new(catalog), config, guard, signalled()))
+            .await;
     tracer.shutdown().await;
     served?;
     output::say("stopped");

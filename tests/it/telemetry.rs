@@ -252,7 +252,8 @@ impl Log {
         let log = Self::default();
         let writer = log.clone();
         let lines = move || writer.clone();
-        let subscriber = subscriber(&telemetry::Log { format, ..Default::default() }, lines, false).unwrap();
+        let subscriber =
+            subscriber(&telemetry::Log { format, ..Default::default() }, lines, false).unwrap();
         let logging = tracing::subscriber::set_default(subscriber);
         // A test beside this one may have reached a log line first and had it held for one that
         // nobody reads. After a first round all lines are known, and asked again.

@@ -210,6 +210,7 @@ fn placed(error: ServingError) -> ServingError {
         ServingError::NotFound { .. }
         | ServingError::Overloaded { .. }
         | ServingError::TooLate { .. }
+        | ServingError::Loading(_)
         | ServingError::Expired(_)
         | ServingError::Closed(_)
         | ServingError::Failed { .. } => "",

@@ -71,7 +71,9 @@ impl Frames for Verifying {
             let one = One { answering: &answering, terms, arrived, of: Arc::clone(&job.terms) };
             let work = one.answer(sequence, job.image, &memory);
             let result = answering.guarded(arrived, terms, work).await;
-            if result.as_ref().is_err_and(|error| !matches!(error, ServingError::Expired(_))) {
+            if result.as_ref().is_err_and(|error| {
+                !matches!(error, ServingError::Expired(_) | ServingError::TooLate { .. })
+            }) {
                 locked(&memory, |memory| memory.failed(sequence));
             }
             result
