@@ -279,6 +279,9 @@ mod tests {
         assert_eq!(code(&answered(&layer, other).await), Code::Unauthenticated);
         let wrong_key = with("CN=robot", &[(API_KEY, "wrong")]);
         assert_eq!(code(&answered(&layer, wrong_key).await), Code::Unauthenticated);
+        // Where nobody needs a scope, its subject is still who calls.
+        let free = AuthLayer::new(None, true).admit(&mut with("CN=robot", &[]));
+        assert_eq!(free.ok().and_then(|pass| pass.caller).as_deref(), Some("CN=robot"));
     }
 
     #[tokio::test]

@@ -182,7 +182,7 @@ async fn no_log_holds_a_secret_and_each_call_names_its_caller() {
     server.stop().await.unwrap();
 
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert!(log.contains("key 'ci'"), "a call names its caller");
+    assert!(log.contains("caller=\"key 'ci'\""), "a call's span names its caller");
     assert!(log.contains("the new content is not used"), "{log}");
     let hash = secret("ci").hash();
     let lines = private.lines().filter(|line| !line.contains("PRIVATE KEY"));

@@ -3,6 +3,7 @@
 mod commands;
 mod connections;
 mod keys;
+mod manual;
 mod tls;
 
 use std::fs;
