@@ -17,7 +17,7 @@ use crate::verification::{
     Detection, Frame, Heatmaps, Regions, Similarity, VerifyRequest, VerifyResult, decode,
     verify_image,
 };
-use crate::vision::image::RawFormat;
+use crate::vision::image::{RawFormat, Rgb8};
 
 /// Side of the picture that warms models up.
 const WARM_UP_PX: u32 = 64;
@@ -28,7 +28,6 @@ pub(super) struct Answering {
     pub(super) catalog: Arc<Catalog>,
     pub(super) config: Arc<Config>,
     /// Cancelled when the server begins to shut down: finish what was accepted, take nothing new.
-    #[expect(dead_code, reason = "streams heed it from the next commit on")]
     pub(super) draining: CancellationToken,
 }
 
@@ -41,8 +40,18 @@ impl Answering {
         terms: Terms,
     ) -> Result<VerifyResult, ServingError> {
         let arrived = Instant::now();
+        self.guarded(arrived, terms, self.verify(frame, asked, terms, arrived)).await
+    }
+
+    /// Does the work on one frame and records how it ended. Never longer than the deadline, never
+    /// a panic.
+    pub(super) async fn guarded<T>(
+        &self,
+        arrived: Instant,
+        terms: Terms,
+        work: impl Future<Output = Result<T, ServingError>>,
+    ) -> Result<T, ServingError> {
         let _in_flight = metrics::frame_began();
-        let work = async { self.verify(frame?, asked, terms, arrived).await };
         let work = AssertUnwindSafe(within(terms.deadline, "the server", work)).catch_unwind();
         let result = work.await.unwrap_or_else(|_| {
             let reason = "it panicked; the next request is served".to_owned();
@@ -54,18 +63,38 @@ impl Answering {
 
     async fn verify(
         &self,
-        frame: Frame,
+        frame: Result<Frame, ServingError>,
         asked: &VerifyRequest,
         terms: Terms,
         arrived: Instant,
     ) -> Result<VerifyResult, ServingError> {
-        let image = decode(&self.catalog, frame, &self.config.image_limits, terms).await?;
-        let decoded = arrived.elapsed();
-        self.config.request_limits.heatmap_bytes(asked, (image.width(), image.height()))?;
-        let mut result = verify_image(&self.catalog, image, asked, terms).await?;
-        result.timing.decode = decoded;
+        let image = self.decoded(frame?, terms).await?;
+        let decode = arrived.elapsed();
+        let mut result = self.verified(image, asked, terms).await?;
+        result.timing.decode = decode;
         result.timing.total = arrived.elapsed();
         Ok(result)
+    }
+
+    /// The pixels of a frame.
+    pub(super) async fn decoded(
+        &self,
+        frame: Frame,
+        terms: Terms,
+    ) -> Result<Arc<Rgb8>, ServingError> {
+        decode(&self.catalog, frame, &self.config.image_limits, terms).await
+    }
+
+    /// What the models say of decoded pixels; the timing knows nothing of what was before.
+    pub(super) async fn verified(
+        &self,
+        image: Arc<Rgb8>,
+        asked: &VerifyRequest,
+        terms: Terms,
+    ) -> Result<VerifyResult, ServingError> {
+        self.config.request_limits.heatmap_bytes(asked, (image.width(), image.height()))?;
+        // The largest future by far, and inside of many others.
+        Box::pin(verify_image(&self.catalog, image, asked, terms)).await
     }
 
     /// Has every model answer once on everything it can, so that the first caller does not pay for
@@ -103,7 +132,9 @@ impl Answering {
                 stride: 0,
                 data: grey.into(),
             };
-            if let Err(error) = self.verify(frame, &asked, Terms::default(), Instant::now()).await {
+            if let Err(error) =
+                self.verify(Ok(frame), &asked, Terms::default(), Instant::now()).await
+            {
                 tracing::error!(%error, "a model failed while warming up");
             }
         }

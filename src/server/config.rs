@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::limits::RequestLimits;
+use super::stream::StreamLimits;
 use super::{auth, connections, tls};
 use crate::bounds::{Bounds, Breach};
 use crate::vision::image::Limits;
@@ -32,6 +33,8 @@ pub struct Config {
     pub auth: auth::Config,
     /// How many connections there may be, and what they may send.
     pub connections: connections::Config,
+    /// What streams may take, and how long they may wait.
+    pub streams: StreamLimits,
     /// One message of a client. Default 64 MiB.
     #[serde(with = "crate::units::bytes")]
     pub max_message_bytes: usize,
@@ -73,6 +76,7 @@ impl Config {
         bounds.duration("drain_limit", self.drain_limit, Duration::ZERO..=hour);
         bounds.section("images", self.image_limits.breaches());
         bounds.section("limits", self.request_limits.breaches());
+        bounds.section("streams", self.streams.breaches());
         bounds.section("connections", self.connections.breaches());
         bounds.section("tls", self.tls.breaches());
         bounds.section("auth", self.auth.breaches());
@@ -94,6 +98,7 @@ impl Default for Config {
             tls: tls::Config::default(),
             auth: auth::Config::default(),
             connections: connections::Config::default(),
+            streams: StreamLimits::default(),
             max_message_bytes: 64 << 20,
             max_calls: 512,
             max_calls_per_connection: 256,

@@ -1,8 +1,6 @@
 //! Wire requests to the domain's, checked: what leaves here is within every limit but those that
 //! need the picture.
 
-use std::time::Duration;
-
 use super::limits::{RequestLimits, number, share};
 use crate::explain::Method;
 use crate::proto::v1;
@@ -229,54 +227,6 @@ fn convert_encoding(encoding: i32) -> Result<Encoding, ServingError> {
     }
 }
 
-/// What a stream asks of each of its frames.
-#[derive(Debug)]
-pub(super) struct StreamTerms {
-    pub(super) asked: VerifyRequest,
-    /// Frames worked on at once, where the message says.
-    pub(super) max_in_flight: Option<usize>,
-    pub(super) frame_timeout: Option<Duration>,
-}
-
-/// A stream's configuration; fields are named from its own root.
-pub(super) fn convert_stream(
-    config: v1::StreamConfig,
-    limits: &RequestLimits,
-) -> Result<StreamTerms, ServingError> {
-    let v1::StreamConfig {
-        similarity,
-        detection,
-        regions,
-        heatmaps,
-        policy,
-        max_in_flight,
-        frame_timeout,
-    } = config;
-    let asked = Parts { similarity, detection, regions, heatmaps }.convert(limits)?;
-    match v1::OverloadPolicy::try_from(policy) {
-        Ok(v1::OverloadPolicy::Unspecified | v1::OverloadPolicy::Wait) => {}
-        Ok(known @ (v1::OverloadPolicy::DropOldest | v1::OverloadPolicy::DropNewest)) => {
-            let reason = format!("{} is not offered, use WAIT", known.as_str_name());
-            return Err(ServingError::invalid("policy", reason));
-        }
-        Err(_) => return Err(unknown("policy", policy)),
-    }
-    let max_in_flight = max_in_flight
-        .map(|value| number("max_in_flight", value, limits.max_in_flight))
-        .transpose()?;
-    let frame_timeout = match frame_timeout {
-        None => None,
-        Some(timeout) => match Duration::try_from(timeout) {
-            Ok(timeout) if !timeout.is_zero() => Some(timeout),
-            _ => {
-                let reason = format!("is {timeout}, must be above 0");
-                return Err(ServingError::invalid("frame_timeout", reason));
-            }
-        },
-    };
-    Ok(StreamTerms { asked, max_in_flight, frame_timeout })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -361,28 +311,6 @@ mod tests {
         check(
             heatmaps(v1::HeatmapQuery { prompts: vec!["a".to_owned(); 65], ..Default::default() }),
             "heatmaps.prompts: 65 prompts by 1 methods are 65 maps, limit 64",
-        );
-    }
-
-    #[test]
-    fn a_stream_is_held_to_what_is_offered() {
-        let check = |config: v1::StreamConfig, message: &str| {
-            let config = v1::StreamConfig { similarity: Some(similarity()), ..config };
-            let error = convert_stream(config, &RequestLimits::default()).unwrap_err();
-            assert_eq!(error.to_string(), message);
-        };
-        check(
-            v1::StreamConfig { policy: 2, ..Default::default() },
-            "policy: OVERLOAD_POLICY_DROP_OLDEST is not offered, use WAIT",
-        );
-        check(
-            v1::StreamConfig { max_in_flight: Some(65), ..Default::default() },
-            "max_in_flight: is 65, must be 1 to 64",
-        );
-        let frame_timeout = Some(prost_types::Duration { seconds: 0, nanos: 0 });
-        check(
-            v1::StreamConfig { frame_timeout, ..Default::default() },
-            "frame_timeout: is 0s, must be above 0",
         );
     }
 }

@@ -44,6 +44,7 @@ pub use config::Config;
 pub use guard::Guard;
 pub use health::{LIVE, READY};
 pub use limits::RequestLimits;
+pub use stream::StreamLimits;
 pub use watch::FileError;
 
 /// Why a server ended other than by shutdown.

@@ -8,8 +8,9 @@ use tonic::{Request, Response, Status, Streaming};
 use super::answer::Answering;
 use super::convert::{Parts, convert_image, named};
 use super::deadline::{CallTerms, within};
+use super::respond;
 use super::status::status;
-use super::{respond, stream};
+use super::stream::{self, Streams};
 use crate::proto::v1;
 use crate::proto::v1::verification_service_server::VerificationService;
 use crate::serving::{ServingError, Terms};
@@ -18,11 +19,13 @@ use crate::verification::{Timing, VerifyRequest, VerifyResult, decode};
 /// `veriframe.v1.VerificationService`.
 pub(super) struct Verification {
     answering: Answering,
+    streams: Streams,
 }
 
 impl Verification {
     pub(super) fn new(answering: Answering) -> Self {
-        Self { answering }
+        let streams = Streams::new(answering.config.streams);
+        Self { answering, streams }
     }
 
     /// One picture, for the calls that ask a part of what `Verify` can.
@@ -103,7 +106,7 @@ impl VerificationService for Verification {
     ) -> Result<Response<Self::VerifyStreamStream>, Status> {
         let terms = CallTerms::in_request(&request);
         let answering = Arc::new(self.answering.clone());
-        stream::answer(answering, request.into_inner(), terms).await.map(Response::new)
+        self.streams.answer(answering, request.into_inner(), terms).await.map(Response::new)
     }
 
     async fn embed(

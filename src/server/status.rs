@@ -1,5 +1,6 @@
 //! Errors to gRPC statuses: the one place where a [`Status`] is made from one.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use prost::Message;
@@ -91,6 +92,48 @@ pub(super) fn refused(refusal: &Refusal) -> Status {
     }
 }
 
+/// The server's own stream limit is reached.
+pub(super) fn too_many_streams(limit: usize) -> Status {
+    Status::with_error_details(
+        Code::ResourceExhausted,
+        format!("{limit} streams are open, limit {limit}; try again in {PLACE_RETRY:?}"),
+        ErrorDetails::with_retry_info(Some(PLACE_RETRY)),
+    )
+}
+
+/// Nothing came on a stream, and no frame was worked on.
+pub(super) fn stream_idle(limit: Duration) -> Status {
+    let message =
+        format!("nothing came on the stream for {limit:?}, limit {limit:?}; open another");
+    stream_ended(Code::Aborted, message, "STREAM_IDLE", None)
+}
+
+/// A stream's results were not read; those after the frame `last` are given up.
+pub(super) fn reader_stuck(limit: Duration, last: Option<u64>) -> Status {
+    let message = format!("no result was read for {limit:?}, limit {limit:?}; {}", resume(last));
+    stream_ended(Code::Aborted, message, "READER_STUCK", last)
+}
+
+/// The server shuts down; frames up to `last` have their results.
+pub(super) fn stream_drained(last: Option<u64>) -> Status {
+    let message = format!("the server is shutting down; {}", resume(last));
+    stream_ended(Code::Unavailable, message, "DRAINING", last)
+}
+
+fn resume(last: Option<u64>) -> String {
+    match last {
+        Some(last) => format!("open another stream with resume_after {last}"),
+        None => "open another stream, no frame was answered".to_owned(),
+    }
+}
+
+fn stream_ended(code: Code, message: String, reason: &str, last: Option<u64>) -> Status {
+    let metadata = last.map(|last| ("resume_after".to_owned(), last.to_string()));
+    let metadata: HashMap<String, String> = metadata.into_iter().collect();
+    let details = ErrorDetails::with_error_info(reason, "veriframe", metadata);
+    Status::with_error_details(code, message, details)
+}
+
 /// A handler panicked.
 pub(super) fn panicked() -> Status {
     Status::internal("the server failed on this call; the next one is served")
@@ -133,6 +176,26 @@ mod tests {
         ] {
             assert_eq!(status(&error).code(), code);
         }
+    }
+
+    #[test]
+    fn a_stream_that_ends_early_tells_where_to_go_on() {
+        let resume_after = |status: &Status| {
+            let details = status.get_error_details();
+            let info = details.error_info().unwrap().clone();
+            (info.reason, info.metadata.get("resume_after").cloned())
+        };
+        let drained = stream_drained(Some(41));
+        assert_eq!(drained.code(), Code::Unavailable);
+        assert!(drained.message().contains("resume_after 41"), "{drained:?}");
+        assert_eq!(resume_after(&drained), ("DRAINING".to_owned(), Some("41".to_owned())));
+        let stuck = reader_stuck(Duration::from_mins(1), None);
+        assert_eq!(stuck.code(), Code::Aborted);
+        assert_eq!(resume_after(&stuck), ("READER_STUCK".to_owned(), None));
+        let idle = stream_idle(Duration::from_mins(1));
+        assert_eq!(resume_after(&idle), ("STREAM_IDLE".to_owned(), None));
+        let full = too_many_streams(9).get_error_details();
+        assert!(full.retry_info().is_some());
     }
 
     #[test]

@@ -76,6 +76,28 @@ label! {
         Replaced = "replaced",
         /// The window was full when it came: `DROP_NEWEST`.
         WindowFull = "window_full",
+        /// It had its result in an earlier stream.
+        AlreadyAnswered = "already_answered",
+    }
+}
+
+label! {
+    /// Why a stream ended.
+    StreamEnd {
+        /// The client closed its side.
+        ClientClosed = "client_closed",
+        /// The client reset the stream, or its connection broke; or the stream was never opened.
+        ClientGone = "client_gone",
+        /// The client sent nothing for too long.
+        Idle = "idle",
+        /// The client read nothing for too long.
+        ReaderStuck = "reader_stuck",
+        /// The server shut down.
+        Draining = "draining",
+        /// The call's deadline passed.
+        Deadline = "deadline",
+        /// A message could not be accepted.
+        Refused = "refused",
     }
 }
 

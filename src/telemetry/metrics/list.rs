@@ -124,7 +124,19 @@ metrics! {
         &["stage"],
         "Deadlines that passed, by what was going on: only those at stage device cost device time.",
     );
+    REUSED = count(
+        "veriframe_reused_total",
+        &[],
+        "Frames answered with the result of an earlier one that they hardly differ from.",
+    );
     STREAMS = value("veriframe_streams", &[], "Streams that are open now.");
+    STREAMS_ENDED =
+        count("veriframe_streams_ended_total", &["reason"], "Streams that ended, by reason.");
+    RESULTS_WAITING = value(
+        "veriframe_results_waiting",
+        &[],
+        "Results of streamed frames that are ready and not yet taken: their readers are slow, or an          earlier frame of their stream has no result yet.",
+    );
     SLO = count(
         "veriframe_slo_total",
         &[],

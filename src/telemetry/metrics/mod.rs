@@ -9,15 +9,16 @@ mod record;
 
 pub use labels::{
     CertificateKind, DropReason, EngineLoad, ExpiryStage, FrameOutcome, ItemOutcome, ModelLabels,
-    Rejection, Reloaded, Stage,
+    Rejection, Reloaded, Stage, StreamEnd,
 };
 pub use list::{BATCH_BUCKETS, METRICS, Metric, SECONDS_BUCKETS, Shape, TARGET};
 pub(in crate::telemetry) use record::describe_all;
 pub use record::{
     Held, call_began, connection_opened, frame_began, record_batch, record_cache, record_drop,
     record_expiry, record_frame, record_item, record_queue_wait, record_rejection, record_reload,
-    record_replica_failure, record_request, record_stage, set_certificate_expiry, set_load,
-    set_model, set_model_load, set_replicas, stream_opened,
+    record_replica_failure, record_request, record_reuse, record_stage, record_stream_end,
+    result_waits, set_certificate_expiry, set_load, set_model, set_model_load, set_replicas,
+    stream_opened,
 };
 
 #[cfg(test)]
@@ -66,6 +67,8 @@ mod tests {
         record_expiry(ExpiryStage::Queue);
         record_rejection(Rejection::QueueFull);
         record_reload(Reloaded::Keys, false);
+        record_stream_end(StreamEnd::Draining);
+        record_reuse();
     }
 
     #[test]
@@ -113,6 +116,7 @@ mod tests {
             ("veriframe_calls", call_began as fn() -> Held),
             ("veriframe_frames_in_flight", frame_began),
             ("veriframe_streams", stream_opened),
+            ("veriframe_results_waiting", result_waits),
         ];
         for (name, begin) in holding {
             let recorder = recorder();
@@ -142,6 +146,7 @@ mod tests {
             "veriframe_expired_total{stage=\"device\"} 0",
             "veriframe_reloads_total{what=\"certificates\",outcome=\"failed\"} 0",
             "veriframe_frames_total{outcome=\"ok\"} 0",
+            "veriframe_streams_ended_total{reason=\"reader_stuck\"} 0",
         ] {
             assert!(page.lines().any(|have| have == line), "{line}\n{page}");
         }

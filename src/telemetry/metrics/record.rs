@@ -9,14 +9,15 @@ use metrics::{
 
 use super::labels::{
     CertificateKind, DropReason, EngineLoad, ExpiryStage, FrameOutcome, ItemOutcome, ModelLabels,
-    Rejection, Reloaded, Stage,
+    Rejection, Reloaded, Stage, StreamEnd,
 };
 use super::list::{
     BATCH_SIZE, BUILD_INFO, CACHE_HITS, CACHE_MISSES, CALLS, CERTIFICATE_EXPIRY, CONNECTIONS,
     DROPPED, EXPIRED, FRAME_SECONDS, FRAMES, FRAMES_IN_FLIGHT, ITEMS, METRICS, MODEL_INFO,
     MODEL_LOAD_SECONDS, QUEUE_BYTES, QUEUE_DEPTH, QUEUE_WAIT_SECONDS, REJECTED, RELOADS,
-    REPLICA_FAILURES, REPLICAS, REPLICAS_HEALTHY, REQUEST_SECONDS, REQUESTS, RUNNING, SLO,
-    SLO_GOOD, STAGE_SECONDS, START_TIME, STREAMS, Shape, TARGET,
+    REPLICA_FAILURES, REPLICAS, REPLICAS_HEALTHY, REQUEST_SECONDS, REQUESTS, RESULTS_WAITING,
+    REUSED, RUNNING, SLO, SLO_GOOD, STAGE_SECONDS, START_TIME, STREAMS, STREAMS_ENDED, Shape,
+    TARGET,
 };
 
 /// A gRPC call ended with the status `code` (`OK`, `INVALID_ARGUMENT`, …) after `duration`.
@@ -90,6 +91,21 @@ pub fn frame_began() -> Held {
 /// A stream is open for as long as the returned value lives.
 pub fn stream_opened() -> Held {
     Held::new(gauge!(STREAMS.name))
+}
+
+/// A stream ended.
+pub fn record_stream_end(reason: StreamEnd) {
+    counter!(STREAMS_ENDED.name, "reason" => reason.name()).increment(1);
+}
+
+/// A streamed frame was answered with the result of an earlier one.
+pub fn record_reuse() {
+    counter!(REUSED.name).increment(1);
+}
+
+/// A streamed frame's result waits to be taken for as long as the returned value lives.
+pub fn result_waits() -> Held {
+    Held::new(gauge!(RESULTS_WAITING.name))
 }
 
 /// One stage of one frame took `duration`.
@@ -192,6 +208,9 @@ fn zero_all() {
     for reason in DropReason::ALL {
         counter!(DROPPED.name, "reason" => reason.name()).increment(0);
     }
+    for reason in StreamEnd::ALL {
+        counter!(STREAMS_ENDED.name, "reason" => reason.name()).increment(0);
+    }
     for stage in ExpiryStage::ALL {
         counter!(EXPIRED.name, "stage" => stage.name()).increment(0);
     }
@@ -203,9 +222,12 @@ fn zero_all() {
             counter!(RELOADS.name, "what" => what.name(), "outcome" => outcome).increment(0);
         }
     }
-    for name in [CALLS.name, CONNECTIONS.name, FRAMES_IN_FLIGHT.name, STREAMS.name] {
+    for name in
+        [CALLS.name, CONNECTIONS.name, FRAMES_IN_FLIGHT.name, STREAMS.name, RESULTS_WAITING.name]
+    {
         gauge!(name).set(0.0);
     }
+    counter!(REUSED.name).increment(0);
     counter!(SLO.name).increment(0);
     counter!(SLO_GOOD.name).increment(0);
 }

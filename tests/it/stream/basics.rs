@@ -1,73 +1,15 @@
-//! Streams over the wire: one result for each frame, in order, whatever a frame does.
+//! One result for each frame, in order, whatever a frame does.
 
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
-use tonic::{Code, Request, Status};
+use tonic::{Code, Request};
 use veriframe::proto::v1;
 use veriframe::proto::v1::frame_result::Outcome;
 use veriframe::proto::v1::verify_stream_request::Message as Sent;
-use veriframe::proto::v1::verify_stream_response::Message;
 
-use crate::support::{
-    Client, TestServer, assert_refused, detection, encoded, good, jpeg, png, similarity, texts,
-};
-
-fn config() -> v1::StreamConfig {
-    v1::StreamConfig { similarity: similarity(&["a face"]), ..Default::default() }
-}
-
-fn configured(config: v1::StreamConfig) -> v1::VerifyStreamRequest {
-    v1::VerifyStreamRequest { message: Some(Sent::Config(config)) }
-}
-
-fn frame(sequence: u64, bytes: Vec<u8>) -> v1::VerifyStreamRequest {
-    let presentation_time = Some(prost_types::Duration { seconds: sequence as i64, nanos: 5 });
-    let frame = v1::Frame { sequence, presentation_time, image: encoded(bytes) };
-    v1::VerifyStreamRequest { message: Some(Sent::Frame(frame)) }
-}
-
-/// What came back before the stream ended, and how it ended.
-struct Told {
-    results: Vec<v1::FrameResult>,
-    summary: Option<v1::StreamSummary>,
-    end: Result<(), Status>,
-}
-
-impl Told {
-    fn error(&self, at: usize) -> Status {
-        let Some(Outcome::Error(error)) = &self.results[at].outcome else {
-            panic!("{:?} is no error", self.results[at]);
-        };
-        let details = prost::Message::encode_to_vec(error).into();
-        Status::with_details(Code::from_i32(error.code), error.message.clone(), details)
-    }
-}
-
-async fn told(client: &mut Client, sent: Vec<v1::VerifyStreamRequest>) -> Told {
-    let mut told = Told { results: Vec::new(), summary: None, end: Ok(()) };
-    let mut responses = match client.verify_stream(stream::iter(sent)).await {
-        Ok(responses) => responses.into_inner(),
-        Err(status) => return Told { end: Err(status), ..told },
-    };
-    while let Some(response) = responses.next().await {
-        assert!(told.summary.is_none(), "the summary is the last message");
-        match response.map(|response| response.message.unwrap()) {
-            Ok(Message::Result(result)) => told.results.push(result),
-            Ok(Message::Summary(summary)) => told.summary = Some(summary),
-            Err(status) => told.end = Err(status),
-        }
-    }
-    told
-}
-
-fn sequences(told: &Told) -> Vec<u64> {
-    told.results.iter().map(|result| result.sequence).collect()
-}
-
-fn is_ok(result: &v1::FrameResult) -> bool {
-    matches!(result.outcome, Some(Outcome::Ok(_)))
-}
+use super::{config, configured, ending, frame, is_ok, sequences, told};
+use crate::support::{TestServer, assert_refused, detection, good, jpeg, png, similarity, texts};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_frame_gets_its_result_in_order_and_a_summary_closes() {
@@ -84,6 +26,8 @@ async fn every_frame_gets_its_result_in_order_and_a_summary_closes() {
     }
     let summary = told.summary.unwrap();
     assert_eq!((summary.frames, summary.ok, summary.errors), (40, 40, 0));
+    assert_eq!(summary.end(), v1::StreamEnd::ClientClosed);
+    assert_eq!(summary.last_sequence, Some(117));
     let nanos =
         |duration: Option<prost_types::Duration>| Duration::try_from(duration.unwrap()).unwrap();
     assert!(nanos(summary.mean_latency) <= nanos(summary.max_latency));
@@ -150,7 +94,6 @@ async fn a_bad_configuration_is_refused_by_field() {
     let mut client = server.client().await;
     for (config, field, part) in [
         (v1::StreamConfig::default(), "config.similarity", "nothing is asked"),
-        (v1::StreamConfig { policy: 2, ..config() }, "config.policy", "DROP_OLDEST"),
         (v1::StreamConfig { policy: 9, ..config() }, "config.policy", "is 9"),
         (
             v1::StreamConfig { max_in_flight: Some(1000), ..config() },
@@ -174,20 +117,24 @@ async fn a_bad_configuration_is_refused_by_field() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_configuration_holds_for_the_frames_after_it() {
+async fn a_new_configuration_holds_from_the_frame_that_it_names_or_from_the_next() {
     let server = TestServer::start().await;
     let boxes = v1::StreamConfig { detection: detection(), ..Default::default() };
-    let narrow = v1::StreamConfig { max_in_flight: Some(3), ..config() };
+    let later = v1::StreamConfig { from_sequence: Some(7), max_in_flight: Some(3), ..config() };
+    let refused = v1::StreamConfig { max_in_flight: Some(0), ..config() };
     let sent = vec![
         configured(config()),
         frame(1, png(0)),
         configured(boxes),
         frame(2, png(0)),
-        configured(narrow),
-        frame(3, png(0)),
+        configured(later),
+        frame(6, png(0)),
+        frame(8, png(0)),
+        configured(refused),
+        frame(9, png(0)),
     ];
     let told = told(&mut server.client().await, sent).await;
-    assert_eq!(sequences(&told), [1, 2], "the last configuration ends the stream");
+    assert_eq!(sequences(&told), [1, 2, 6, 8], "the last configuration ends the stream");
     let parts: Vec<(bool, bool)> = told
         .results
         .iter()
@@ -196,8 +143,9 @@ async fn a_new_configuration_holds_for_the_frames_after_it() {
             other => panic!("{other:?}"),
         })
         .collect();
-    assert_eq!(parts, [(true, false), (false, true)]);
-    assert_refused(&told.end.unwrap_err(), "config.max_in_flight", "is 3, was 8");
+    assert_eq!(parts, [(true, false), (false, true), (false, true), (true, false)]);
+    assert_eq!(told.summary.unwrap().end(), v1::StreamEnd::Refused);
+    assert_refused(&told.end.unwrap_err(), "config.max_in_flight", "is 0, must be 1 to 64");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -240,6 +188,7 @@ async fn a_stream_ends_at_its_deadline() {
     let mut request = Request::new(open);
     request.metadata_mut().insert("grpc-timeout", "400m".parse().unwrap());
     let mut responses = server.client().await.verify_stream(request).await.unwrap().into_inner();
+    assert_eq!(ending(responses.next().await), v1::StreamEnd::Deadline);
     let status = responses.next().await.unwrap().unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded);
 }
