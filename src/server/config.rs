@@ -80,6 +80,7 @@ impl Config {
         bounds.duration("drain_limit", self.drain_limit, Duration::ZERO..=hour);
         bounds.section("images", self.image_limits.breaches());
         bounds.section("limits", self.request_limits.breaches());
+        bounds.section("streams", self.streams.breaches());
         bounds.section("connections", self.connections.breaches());
         bounds.section("tls", self.tls.breaches());
         bounds.section("auth", self.auth.breaches());

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::bounds::{Bounds, Breach};
+
 /// What the server's streams may take, and how long they may wait.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -25,6 +27,20 @@ pub struct StreamLimits {
     /// Configurations of one stream that may wait for their frame; one more ends the stream with
     /// `INVALID_ARGUMENT`. Default 8.
     pub max_waiting_configs: usize,
+}
+
+impl StreamLimits {
+    /// What is out of its range.
+    pub fn breaches(&self) -> Vec<Breach> {
+        let waits = Duration::from_secs(1)..=Duration::from_hours(24);
+        let mut bounds = Bounds::default();
+        bounds.number("max_streams", self.max_streams, 1..=1_000_000);
+        bounds.duration("idle_limit", self.idle_limit, waits.clone());
+        bounds.duration("send_limit", self.send_limit, waits);
+        bounds.number("max_unsent_drops", self.max_unsent_drops, 1..=65_536);
+        bounds.number("max_waiting_configs", self.max_waiting_configs, 1..=1024);
+        bounds.breaches()
+    }
 }
 
 impl Default for StreamLimits {
