@@ -20,7 +20,7 @@ use crate::evaluation::localisation::Map;
 use crate::explain::Method;
 use crate::scenes::{FaceSpec, HELD_OUT, Part, draw};
 use crate::serving::clip::{ClipService, DEFAULT_NULLS, MapJob, TextEmbedding};
-use crate::serving::{Catalog, Terms};
+use crate::serving::{Catalog, Lease, Terms};
 use crate::vision::boxes::NmsOptions;
 use crate::vision::image::Rgb8;
 
@@ -179,7 +179,7 @@ impl Bench<'_> {
 /// The served model as the evaluation wants it.
 struct Served<'a> {
     runtime: &'a Runtime,
-    clip: ClipService,
+    clip: Lease<ClipService>,
 }
 
 impl Served<'_> {

@@ -126,6 +126,7 @@ pub(super) fn catalog(settings: &Settings) -> anyhow::Result<Catalog> {
         engine: settings.engine.clone(),
         cached_texts: models.cached_texts,
         cpu_slots: NonZeroUsize::new(models.cpu_slots).map_or(defaults.cpu_slots, usize::from),
+        ..defaults
     };
     Ok(Catalog::start(&sources(models)?, &options)?)
 }

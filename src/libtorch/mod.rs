@@ -1,13 +1,15 @@
-//! Loading libtorch's CUDA libraries and settling its threads. The only room with `unsafe`.
+//! Loading libtorch's CUDA libraries, settling its threads and releasing its memory. The only room with `unsafe`.
 //!
 //! Imports: nothing.
 
 mod cuda;
 mod devices;
+mod memory;
 mod threads;
 
 pub use cuda::load_cuda;
 pub use devices::{DeviceChoice, device_name};
+pub use memory::release_memory;
 pub use threads::{set_threads, settle_threads};
 
 /// Why libtorch cannot be used as asked.

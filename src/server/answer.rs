@@ -10,17 +10,9 @@ use tokio_util::sync::CancellationToken;
 use super::config::Config;
 use super::deadline::within;
 use super::status::outcome;
-use crate::explain::Method;
 use crate::serving::{Catalog, ServingError, Terms};
 use crate::telemetry::metrics;
-use crate::verification::{
-    Detection, Frame, Heatmaps, Regions, Similarity, VerifyRequest, VerifyResult, decode,
-    verify_image,
-};
-use crate::vision::image::RawFormat;
-
-/// Side of the picture that warms models up.
-const WARM_UP_PX: u32 = 64;
+use crate::verification::{Frame, VerifyRequest, VerifyResult, decode, verify_image};
 
 /// The models, and how they are offered.
 #[derive(Clone)]
@@ -66,46 +58,5 @@ impl Answering {
         result.timing.decode = decoded;
         result.timing.total = arrived.elapsed();
         Ok(result)
-    }
-
-    /// Has every model answer once on everything it can, so that the first caller does not pay for
-    /// what is made on first use. A failure is logged; the model's own calls will tell it.
-    pub(super) async fn warm_up(&self) {
-        let clips = self.catalog.clips().into_iter().map(|clip| clip.identity().name.clone());
-        let asked_of_clips = clips.map(|name| VerifyRequest {
-            similarity: Some(Similarity {
-                model: Some(name),
-                prompts: vec!["a photo".to_owned()],
-                nulls: None,
-            }),
-            heatmaps: Some(Heatmaps { methods: Method::ALL.to_vec(), ..Heatmaps::default() }),
-            ..VerifyRequest::default()
-        });
-        let detectors =
-            self.catalog.detectors().into_iter().map(|model| model.identity().name.clone());
-        let asked_of_detectors = detectors.map(|name| VerifyRequest {
-            detection: Some(Detection { model: Some(name), ..Detection::default() }),
-            ..VerifyRequest::default()
-        });
-        let both = !self.catalog.clips().is_empty() && !self.catalog.detectors().is_empty();
-        let asked_of_both = both.then(|| VerifyRequest {
-            regions: Some(Regions { prompts: vec!["a photo".to_owned()], ..Regions::default() }),
-            ..VerifyRequest::default()
-        });
-        let everything: Vec<_> =
-            asked_of_clips.chain(asked_of_detectors).chain(asked_of_both).collect();
-        for asked in everything {
-            let grey = vec![128; (WARM_UP_PX * WARM_UP_PX * 3) as usize];
-            let frame = Frame::Raw {
-                format: RawFormat::Rgb8,
-                width: WARM_UP_PX,
-                height: WARM_UP_PX,
-                stride: 0,
-                data: grey.into(),
-            };
-            if let Err(error) = self.verify(frame, &asked, Terms::default(), Instant::now()).await {
-                tracing::error!(%error, "a model failed while warming up");
-            }
-        }
     }
 }

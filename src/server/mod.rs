@@ -63,7 +63,7 @@ pub enum ServerError {
 /// Serves `catalog` on `listener` until `shutdown` ends; returns when running calls have ended or
 /// [`Config::drain_limit`] has passed.
 ///
-/// Health is NOT_SERVING until every model has answered once, and again from the shutdown on; the
+/// The catalog's models are warm. Health is NOT_SERVING before, and again from the shutdown on; the
 /// service `live` is SERVING all the time.
 pub async fn run(
     listener: TcpListener,
@@ -111,7 +111,6 @@ pub async fn run_guarded(
     let stopping = draining.clone();
     let signal = async {
         let ready = async {
-            answering.warm_up().await;
             health.ready().await;
             std::future::pending::<()>().await;
         };

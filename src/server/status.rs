@@ -12,6 +12,8 @@ use crate::telemetry::metrics::FrameOutcome;
 
 /// When to ask again where all places for calls are taken: nobody knows when one ends.
 const PLACE_RETRY: Duration = Duration::from_millis(100);
+/// When to ask again for a model that is being loaded.
+const LOADING_RETRY: Duration = Duration::from_secs(1);
 
 /// The status of an error, with the details that a client can act on.
 pub(super) fn status(error: &ServingError) -> Status {
@@ -26,6 +28,9 @@ pub(super) fn status(error: &ServingError) -> Status {
         }
         ServingError::Overloaded { retry_after, .. } => {
             (Code::ResourceExhausted, ErrorDetails::with_retry_info(Some(*retry_after)))
+        }
+        ServingError::Loading(_) => {
+            (Code::Unavailable, ErrorDetails::with_retry_info(Some(LOADING_RETRY)))
         }
         ServingError::Expired(_) => return Status::deadline_exceeded(error.to_string()),
         ServingError::Closed(_) => return Status::unavailable(error.to_string()),
@@ -56,7 +61,10 @@ pub(super) fn outcome<T>(result: &Result<T, ServingError>) -> FrameOutcome {
         Err(ServingError::Invalid { .. } | ServingError::NotFound { .. }) => FrameOutcome::Invalid,
         Err(ServingError::Expired(_)) => FrameOutcome::Expired,
         Err(
-            ServingError::Overloaded { .. } | ServingError::Closed(_) | ServingError::Failed { .. },
+            ServingError::Overloaded { .. }
+            | ServingError::Loading(_)
+            | ServingError::Closed(_)
+            | ServingError::Failed { .. },
         ) => FrameOutcome::Failed,
     }
 }
@@ -129,6 +137,7 @@ mod tests {
 
         for (error, code) in [
             (ServingError::Expired("clip".to_owned()), Code::DeadlineExceeded),
+            (ServingError::Loading("clip".to_owned()), Code::Unavailable),
             (ServingError::Closed("clip".to_owned()), Code::Unavailable),
         ] {
             assert_eq!(status(&error).code(), code);

@@ -7,8 +7,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 use moka::sync::Cache;
 use tch::{Device, IndexOp, Kind, Tensor};
 
-use super::{ModelIdentity, ServingError, Terms, blocking};
-use crate::engine::{BatchModel, Completed, Config, DeviceError, Engine, ItemError, Timing};
+use super::build::Replicas;
+use super::{Depth, Health, ModelIdentity, ServingError, Terms, blocking};
+use crate::engine::{BatchModel, Completed, DeviceError, Engine, ItemError, Timing};
 use crate::explain::{self, Contrast, Method, RawMap};
 use crate::models::clip::{Clip, ClipCheckpoint, Preprocess, TapPlan, normalised};
 use crate::telemetry::metrics::{self, Stage};
@@ -83,22 +84,29 @@ pub struct ClipService {
 }
 
 impl ClipService {
-    /// Starts one worker for each of `devices`. `kind` is the image tower's (f32 or bf16).
+    /// Builds and warms every replica, each in a thread of its own; returns when all are ready. The
+    /// kind in `replicas` is the image tower's (f32 or bf16).
     pub fn start(
         identity: ModelIdentity,
         checkpoint: ClipCheckpoint,
-        (devices, kind): (&[Device], Kind),
-        config: Config,
+        replicas: Replicas,
         cached_texts: u64,
     ) -> Result<Self, ServingError> {
         let checkpoint = Arc::new(checkpoint);
         let fail = |reason: String| ServingError::Failed { model: identity.name.clone(), reason };
-        let factories = devices.iter().map(|&device| {
-            let checkpoint = Arc::clone(&checkpoint);
-            let factory = move || ClipWorker::build(&checkpoint, device, kind);
+        let (warm_up, kind) = (replicas.warm_up(), replicas.kind);
+        let factories = replicas.devices.iter().map(|&device| {
+            let (checkpoint, name) = (Arc::clone(&checkpoint), replicas.engine.name.clone());
+            let factory = move || {
+                let mut worker = ClipWorker::build(&checkpoint, device, kind)?;
+                warm_up.run(&mut worker, &name, &samples(&checkpoint))?;
+                Ok(worker)
+            };
             Box::new(factory) as Box<dyn Fn() -> Result<ClipWorker, DeviceError> + Send>
         });
-        let engine = Engine::start(config, factories.collect()).map_err(|e| fail(e.to_string()))?;
+        let factories = factories.collect();
+        let engine =
+            Engine::start(replicas.engine, factories).map_err(|error| fail(error.to_string()))?;
         let scale = checkpoint.logit_scale().map_err(|e| fail(e.to_string()))?;
         let texts = Cache::builder().max_capacity(cached_texts).build();
         Ok(Self { identity, checkpoint, scale, engine, texts })
@@ -133,9 +141,14 @@ impl ClipService {
         self.engine.config().max_batch
     }
 
-    /// Jobs that wait for a device.
-    pub fn depth(&self) -> usize {
-        self.engine.depth().items
+    /// What waits and runs.
+    pub fn depth(&self) -> Depth {
+        self.engine.depth()
+    }
+
+    /// How the replicas fare.
+    pub fn health(&self) -> Health {
+        self.engine.health()
     }
 
     /// Answers what is queued, then stops the workers; at most `limit` long.
@@ -374,6 +387,28 @@ impl BatchModel for ClipWorker {
         }
         Ok(tch::no_grad(|| if rows.is_empty() { self.images(&jobs) } else { self.texts(&rows) }))
     }
+}
+
+/// A job for every path through the net: a short and a full text, and a grey picture without maps
+/// and with the maps of each plan.
+fn samples(checkpoint: &ClipCheckpoint) -> Vec<ClipInput> {
+    let side = checkpoint.config.vision.image_size as u32;
+    let grey = Rgb8::filled(side, side, [128; 3]);
+    let long = "a photo ".repeat(checkpoint.config.text.max_position_embeddings as usize);
+    let texts = ["", &long].map(|text| ClipInput::Text(checkpoint.tokenizer.encode(text).ids));
+    // Any two directions will do.
+    let direction = |axis: usize| -> Arc<[f32]> {
+        let width = checkpoint.config.projection_dim as usize;
+        (0..width).map(|at| if at == axis { 1.0 } else { 0.0 }).collect()
+    };
+    let maps = |methods: &[Method]| {
+        let (prompts, nulls) = (vec![direction(0)], vec![direction(1)]);
+        Some(MapJob { prompts, nulls, methods: methods.to_vec() })
+    };
+    let each = Method::ALL.iter().map(|method| maps(std::slice::from_ref(method)));
+    let pictures = [None].into_iter().chain(each).chain([maps(&Method::ALL)]);
+    let pictures = pictures.map(|maps| ClipInput::Image { pixels: grey.clone(), maps });
+    texts.into_iter().chain(pictures).collect()
 }
 
 /// `[S, S, 3]` u8.

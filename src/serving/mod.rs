@@ -1,9 +1,16 @@
 //! Models bound to engines: the async calls that the services are made of.
 //!
-//! Imports: libtorch, telemetry, vision, engine, models, explain.
+//! Imports: units, libtorch, telemetry, vision, engine, models, explain.
 
+mod build;
 mod catalog;
 pub mod clip;
+mod config;
+mod name;
+mod repository;
+mod served;
+mod source;
+mod warm_up;
 pub mod yolo;
 
 use std::time::{Duration, Instant};
@@ -11,10 +18,16 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use catalog::{Catalog, ModelSource, Opened, Options};
+pub use build::{Opened, Options, Replicas};
+pub use catalog::{Catalog, CatalogError, ModelStatus, Snapshot, State, Swapped};
+pub use config::Config;
+pub use name::ModelId;
+pub use repository::{Found, Manifest, Repository};
+pub use served::{Lease, ModelKind, Served};
+pub use source::ModelSource;
 
 use crate::engine::EngineError;
-pub use crate::engine::{Claim, Flow, Priority, Terms};
+pub use crate::engine::{Claim, Depth, Flow, Health, Priority, Terms};
 
 /// When an answer stops being useful; `None` means it never does.
 pub type Deadline = Option<Instant>;
@@ -68,6 +81,9 @@ pub enum ServingError {
     /// The deadline passed; the work was not done.
     #[error("the deadline passed before {0} could answer")]
     Expired(String),
+    /// Try again when it is there.
+    #[error("{0} is being loaded; try again in a moment")]
+    Loading(String),
     /// The server is going down.
     #[error("{0} is shutting down")]
     Closed(String),
@@ -97,6 +113,7 @@ impl ServingError {
             other @ (Self::NotFound { .. }
             | Self::Overloaded { .. }
             | Self::Expired(_)
+            | Self::Loading(_)
             | Self::Closed(_)
             | Self::Failed { .. }) => other,
         }

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use tch::{Device, IndexOp, Kind, Tensor};
 
+use super::build::Replicas;
 use super::clip::StageTiming;
-use super::{ModelIdentity, ServingError, Terms, blocking};
-use crate::engine::{BatchModel, Config, DeviceError, Engine, ItemError, Timing};
+use super::{Depth, Health, ModelIdentity, ServingError, Terms, blocking};
+use crate::engine::{BatchModel, DeviceError, Engine, ItemError, Timing};
 use crate::models::yolo::{BatchNorm, Yolo, YoloCheckpoint};
 use crate::telemetry::metrics::{self, Stage};
 use crate::vision::boxes::{Candidate, NmsOptions, nms};
@@ -37,20 +38,25 @@ pub struct DetectorService {
 }
 
 impl DetectorService {
-    /// Starts one worker for each of `devices`.
+    /// Builds and warms every replica, each in a thread of its own; returns when all are ready.
     pub fn start(
         identity: ModelIdentity,
         checkpoint: YoloCheckpoint,
-        (devices, kind): (&[Device], Kind),
-        config: Config,
+        replicas: Replicas,
     ) -> Result<Self, ServingError> {
         let checkpoint = Arc::new(checkpoint);
-        let factories = devices.iter().map(|&device| {
-            let checkpoint = Arc::clone(&checkpoint);
-            let factory = move || DetectorWorker::build(&checkpoint, device, kind);
+        let (warm_up, kind) = (replicas.warm_up(), replicas.kind);
+        let factories = replicas.devices.iter().map(|&device| {
+            let (checkpoint, name) = (Arc::clone(&checkpoint), replicas.engine.name.clone());
+            let factory = move || {
+                let mut worker = DetectorWorker::build(&checkpoint, device, kind)?;
+                warm_up.run(&mut worker, &name, &samples(checkpoint.input_px))?;
+                Ok(worker)
+            };
             Box::new(factory) as Box<dyn Fn() -> Result<DetectorWorker, DeviceError> + Send>
         });
-        let engine = Engine::start(config, factories.collect()).map_err(|error| {
+        let factories = factories.collect();
+        let engine = Engine::start(replicas.engine, factories).map_err(|error| {
             ServingError::Failed { model: identity.name.clone(), reason: error.to_string() }
         })?;
         Ok(Self { identity, checkpoint, engine })
@@ -66,9 +72,14 @@ impl DetectorService {
         &self.checkpoint.config.classes
     }
 
-    /// Jobs that wait for a device.
-    pub fn depth(&self) -> usize {
-        self.engine.depth().items
+    /// What waits and runs.
+    pub fn depth(&self) -> Depth {
+        self.engine.depth()
+    }
+
+    /// How the replicas fare.
+    pub fn health(&self) -> Health {
+        self.engine.health()
     }
 
     /// Answers what is queued, then stops the workers; at most `limit` long.
@@ -176,6 +187,15 @@ impl BatchModel for DetectorWorker {
             items.map(|(i, input)| Ok(candidates(&decoded.i(i as i64), input))).collect()
         }))
     }
+}
+
+/// Grey frames of the usual forms, square and wide, as the letterbox makes them of `side` pixels.
+fn samples(side: u32) -> Vec<DetectorInput> {
+    let frames = [(side, side), (side, side * 9 / 16)];
+    let frames = frames.map(|(width, height)| Rgb8::filled(width, height, [128; 3]));
+    let letterboxed =
+        frames.map(|frame| letterbox(&frame, side, Padding::Minimal { stride: 32 }).0);
+    letterboxed.map(|pixels| DetectorInput { pixels, min_confidence: 0.5 }).to_vec()
 }
 
 /// `[A, 4 + C]` (corner coordinates, class scores) to the candidates above the threshold, each with

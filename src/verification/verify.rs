@@ -16,7 +16,7 @@ use crate::serving::clip::{
     ClipService, DEFAULT_NULLS, ImageEmbedding, MapJob, StageTiming, TextEmbedding,
 };
 use crate::serving::yolo::DetectorService;
-use crate::serving::{Catalog, ServingError, Terms, blocking};
+use crate::serving::{Catalog, ServingError, Snapshot, Terms, blocking};
 use crate::telemetry::metrics;
 use crate::vision::boxes::{NmsOptions, Rect};
 use crate::vision::image::{Limits, Rgb8, decode as decode_bytes, from_raw};
@@ -75,9 +75,11 @@ pub async fn verify_image(
     terms: Terms,
 ) -> Result<VerifyResult, ServingError> {
     let started = Instant::now();
+    // One look at the names: a swap meanwhile must not give one answer two versions of a model.
+    let models = &catalog.snapshot();
     let (looked, found) = tokio::try_join!(
-        look_for_all(catalog, &image, request, terms),
-        find_boxes(catalog, &image, request, terms),
+        look_for_all(models, &image, request, terms),
+        find_boxes(models, &image, request, terms),
     )?;
     let mut timing = Timing { total: started.elapsed(), ..Timing::default() };
     looked.stages.iter().chain(&found.stages).for_each(|stage| timing.add(stage));
@@ -115,7 +117,7 @@ struct Looked {
 
 /// Scores and heatmaps share one forward pass where they share a model.
 async fn look_for_all(
-    catalog: &Catalog,
+    models: &Snapshot<'_>,
     image: &Arc<Rgb8>,
     request: &VerifyRequest,
     terms: Terms,
@@ -126,7 +128,7 @@ async fn look_for_all(
         (Some(similarity), Some(maps)) => similarity.model == maps.model,
         _ => true,
     };
-    let view = View { catalog, image, terms };
+    let view = View { models, image, terms };
     if same_model {
         return view.look(similarity, maps.as_ref()).await;
     }
@@ -157,9 +159,9 @@ impl Heatmaps {
     }
 }
 
-/// One frame before one catalog.
+/// One frame before the models of one moment.
 struct View<'a> {
-    catalog: &'a Catalog,
+    models: &'a Snapshot<'a>,
     image: &'a Arc<Rgb8>,
     terms: Terms,
 }
@@ -176,7 +178,7 @@ impl View<'_> {
             (Some(similarity), _) => similarity.model.as_deref(),
             (None, Some(maps)) => maps.model.as_deref(),
         };
-        let clip = self.catalog.clip(model)?;
+        let clip = self.models.clip(model)?;
         let scored = async {
             let Some(part) = similarity else { return Ok(None) };
             Texts::embed(&clip, &part.prompts, part.nulls.as_deref(), self.terms).await.map(Some)
@@ -215,7 +217,7 @@ impl View<'_> {
             .zip(&seen.maps)
             .map(|(prompt, map)| (prompt.clone(), clip.layer_name(map.method)))
             .collect();
-        let permit = self.catalog.cpu_permit(self.terms.deadline).await?;
+        let permit = self.models.catalog().cpu_permit(self.terms.deadline).await?;
         let (image, fit, area) = (Arc::clone(self.image), seen.fit, seen.area);
         let (resolution, encoding) = (part.resolution, part.encoding);
         let heatmaps = blocking(move || {
@@ -290,7 +292,7 @@ struct FoundParts {
 }
 
 async fn find_boxes(
-    catalog: &Catalog,
+    models: &Snapshot<'_>,
     image: &Arc<Rgb8>,
     request: &VerifyRequest,
     terms: Terms,
@@ -299,7 +301,7 @@ async fn find_boxes(
         return Ok(FoundParts::default());
     }
     let asked = request.detection.clone().unwrap_or_default();
-    let detector = catalog.detector(asked.model.as_deref())?;
+    let detector = models.detector(asked.model.as_deref())?;
     let options = suppression(&detector, &asked)?;
     let found = detector.detect(Arc::clone(image), options, terms).await?;
     let label = |class: usize| detector.classes().get(class).cloned().unwrap_or_default();
@@ -320,7 +322,7 @@ async fn find_boxes(
     };
     if let Some(asked) = &request.regions {
         known_classes("regions.classes", &detector, &asked.classes)?;
-        let view = View { catalog, image, terms };
+        let view = View { models, image, terms };
         let similarity = request.similarity.as_ref();
         let (regions, stages) = view.regions(asked, similarity, &detector, &detections).await?;
         parts.regions = Some(regions);
@@ -351,7 +353,7 @@ impl View<'_> {
             return Err(ServingError::invalid("regions.prompts", reason));
         }
         let model = asked.model.as_deref().or(similarity.and_then(|part| part.model.as_deref()));
-        let clip = self.catalog.clip(model)?;
+        let clip = self.models.clip(model)?;
         let nulls = similarity.and_then(|part| part.nulls.as_deref());
         let texts = Texts::embed(&clip, prompts, nulls, self.terms).await?;
         let (width, height) = (self.image.width() as f32, self.image.height() as f32);
@@ -388,7 +390,7 @@ impl View<'_> {
         rect: Rect,
     ) -> Result<ImageEmbedding, ServingError> {
         let (image, permit) =
-            (Arc::clone(self.image), self.catalog.cpu_permit(self.terms.deadline).await?);
+            (Arc::clone(self.image), self.models.catalog().cpu_permit(self.terms.deadline).await?);
         let cut = blocking(move || {
             let _held = permit;
             crop(&image, rect)

@@ -177,6 +177,12 @@ impl Rgb8 {
         Ok(Self { width, height, pixels })
     }
 
+    /// A picture of one colour; sides of 0 count as 1.
+    pub fn filled(width: u32, height: u32, colour: [u8; 3]) -> Self {
+        let (width, height) = (width.max(1), height.max(1));
+        Self { width, height, pixels: colour.repeat(width as usize * height as usize) }
+    }
+
     /// Width in pixels.
     pub fn width(&self) -> u32 {
         self.width

@@ -104,7 +104,7 @@ async fn metrics_count_calls_and_have_an_edge_at_the_target() {
         "veriframe_frames_total{outcome=\"ok\"}",
         "veriframe_frames_total{outcome=\"invalid\"}",
         "veriframe_stage_seconds_bucket{stage=\"decode\",le=\"1.2\"}",
-        "veriframe_batch_size_bucket{model=\"clip\"",
+        "veriframe_batch_size_bucket{model=\"clip@1\"",
         "veriframe_slo_good_total",
     ] {
         assert!(page.contains(part), "{part} is not in\n{page}");

@@ -12,6 +12,7 @@ mod fuzz;
 mod health;
 mod inspect;
 mod layering;
+mod models;
 mod security;
 mod served;
 mod stream;

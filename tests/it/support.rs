@@ -93,14 +93,15 @@ fn models() -> &'static Path {
     static FOLDER: OnceLock<TempDir> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
-        write_clip(&folder.path().join("clip"));
-        write_detector(&folder.path().join("yolo.safetensors"));
+        write_clip(&folder.path().join("clip"), 5);
+        write_detector(&folder.path().join("yolo.safetensors"), 6);
         folder
     });
     folder.path()
 }
 
-fn write_clip(folder: &Path) {
+/// A tiny CLIP with random weights; other weights for each seed.
+pub(crate) fn write_clip(folder: &Path, seed: i64) {
     let texts = ["a face with uneven teeth", "a photo of a face", "얼굴"].map(str::to_owned);
     let words = tokenizer::learn(&texts, 20).unwrap();
     let vocabulary = words.get_vocab_size(true) as i64;
@@ -126,14 +127,15 @@ fn write_clip(folder: &Path) {
         projection_dim: EMBEDDING as i64,
         ..ClipConfig::default()
     };
-    tch::manual_seed(5);
+    tch::manual_seed(seed);
     let weights = Weights::initialise(Device::Cpu);
     Clip::new(&weights, &config, Device::Cpu, Kind::Float).unwrap();
     export(folder, &weights, &config, &words).unwrap();
 }
 
-fn write_detector(file: &Path) {
-    tch::manual_seed(6);
+/// A tiny detector with random weights.
+pub(crate) fn write_detector(file: &Path, seed: i64) {
+    tch::manual_seed(seed);
     let classes: Vec<String> = CLASSES.map(str::to_owned).to_vec();
     let mut weights = Weights::initialise(Device::Cpu);
     let config = YoloConfig::new(0.0625, 0.33, 1024, classes.clone());

@@ -188,6 +188,7 @@ fn placed(error: ServingError) -> ServingError {
         ServingError::NotFound { .. }
         | ServingError::Overloaded { .. }
         | ServingError::Expired(_)
+        | ServingError::Loading(_)
         | ServingError::Closed(_)
         | ServingError::Failed { .. } => "",
     };

@@ -1,0 +1,155 @@
+//! From files to a model that serves: read, built on every device, warmed.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tch::{Device, Kind};
+
+use super::clip::ClipService;
+use super::config::Config;
+use super::name::ModelId;
+use super::repository::Found;
+use super::served::{ModelKind, Served};
+use super::warm_up::WarmUp;
+use super::yolo::DetectorService;
+use super::{ModelIdentity, ServingError};
+use crate::engine;
+use crate::models::clip::ClipCheckpoint;
+use crate::models::yolo::YoloCheckpoint;
+
+/// How models are loaded and run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where replicas run; a device may be listed more than once.
+    pub devices: Vec<Device>,
+    /// Replicas of each model for each entry of `devices`, at least 1. Default 1.
+    pub replicas_per_device: usize,
+    /// Kind of the nets' bulk: f32 or bf16.
+    pub kind: Kind,
+    /// Queue and batch limits; the name is filled in for each model.
+    pub engine: engine::Config,
+    /// Prompts whose embeddings are kept, per model.
+    pub cached_texts: u64,
+    /// Pictures that are decoded or drawn at once.
+    pub cpu_slots: usize,
+    /// How many models there may be, and how long they may take to come and go.
+    pub catalog: Config,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            devices: vec![Device::Cpu],
+            replicas_per_device: 1,
+            kind: Kind::Float,
+            engine: engine::Config::default(),
+            cached_texts: 10_000,
+            cpu_slots: std::thread::available_parallelism().map_or(2, usize::from),
+            catalog: Config::default(),
+        }
+    }
+}
+
+/// How one model's replicas are made.
+#[derive(Clone, Debug)]
+pub struct Replicas {
+    /// One replica on each of these.
+    pub devices: Vec<Device>,
+    /// Kind of the net's bulk.
+    pub kind: Kind,
+    /// Queue and batch limits, with the model's name.
+    pub engine: engine::Config,
+    /// How long one replica may warm up; zero skips it.
+    pub warm_up_limit: Duration,
+}
+
+impl Replicas {
+    fn new(options: &Options, id: &ModelId) -> Self {
+        let each = options.replicas_per_device.max(1);
+        let devices = options.devices.iter();
+        Self {
+            devices: devices.flat_map(|device| std::iter::repeat_n(*device, each)).collect(),
+            kind: options.kind,
+            engine: engine::Config { name: id.to_string(), ..options.engine.clone() },
+            warm_up_limit: options.catalog.warm_up_limit,
+        }
+    }
+
+    pub(super) fn warm_up(&self) -> WarmUp {
+        WarmUp { max_batch: self.engine.max_batch, limit: self.warm_up_limit }
+    }
+}
+
+/// A model that was read from disk.
+#[expect(clippy::large_enum_variant, reason = "lives for a moment, between disk and engine")]
+pub enum Opened {
+    /// CLIP.
+    Clip(ClipCheckpoint),
+    /// YOLOv8.
+    Detector(YoloCheckpoint),
+}
+
+impl Opened {
+    /// Reads a checkpoint.
+    pub fn open(found: &Found) -> Result<Self, String> {
+        let Found { kind, path, manifest } = found;
+        if !path.exists() {
+            return Err(format!("{}: there is no such file or folder", path.display()));
+        }
+        match kind {
+            ModelKind::Clip => open_clip(path),
+            ModelKind::Detector => {
+                let mut checkpoint = YoloCheckpoint::open(path).map_err(|e| e.to_string())?;
+                let classes = &mut checkpoint.config.classes;
+                if let Some(labels) = &manifest.labels {
+                    if labels.len() != classes.len() {
+                        let (given, known) = (labels.len(), classes.len());
+                        return Err(format!("the manifest has {given} labels, the net {known}"));
+                    }
+                    classes.clone_from(labels);
+                }
+                Ok(Self::Detector(checkpoint))
+            }
+        }
+    }
+
+    fn checksum(&self) -> &str {
+        match self {
+            Self::Clip(checkpoint) => checkpoint.checksum(),
+            Self::Detector(checkpoint) => checkpoint.checksum(),
+        }
+    }
+}
+
+fn open_clip(path: &Path) -> Result<Opened, String> {
+    ClipCheckpoint::open(path).map(Opened::Clip).map_err(|e| e.to_string())
+}
+
+/// Reads, builds and warms a model. Blocks until every replica is ready.
+pub(super) fn build(id: &ModelId, found: &Found, options: &Options) -> Result<Served, String> {
+    let opened = Opened::open(found)?;
+    let identity = ModelIdentity {
+        name: id.name().to_owned(),
+        version: id.version().to_owned(),
+        checksum: opened.checksum().to_owned(),
+    };
+    let replicas = Replicas::new(options, id);
+    let served = match opened {
+        Opened::Clip(checkpoint) => {
+            ClipService::start(identity, checkpoint, replicas, options.cached_texts)
+                .map(Served::Clip)
+        }
+        Opened::Detector(checkpoint) => {
+            DetectorService::start(identity, checkpoint, replicas).map(Served::Detector)
+        }
+    };
+    served.map_err(|error| match error {
+        ServingError::Failed { model: _, reason } => reason,
+        other @ (ServingError::Invalid { .. }
+        | ServingError::NotFound { .. }
+        | ServingError::Overloaded { .. }
+        | ServingError::Expired(_)
+        | ServingError::Loading(_)
+        | ServingError::Closed(_)) => other.to_string(),
+    })
+}
