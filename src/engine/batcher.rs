@@ -12,6 +12,15 @@ pub(super) struct Rules {
     pub(super) max_wait: Duration,
 }
 
+/// What an engine has measured of itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rhythm {
+    /// The usual time between two arrivals.
+    pub(super) gap: Duration,
+    /// How long a batch usually runs; zero before the first.
+    pub(super) run: Duration,
+}
+
 /// What an idle worker does about the head of the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decision {
@@ -28,7 +37,7 @@ pub(super) enum Decision {
 pub(super) fn decide(
     outlook: &Outlook,
     rules: Rules,
-    pace: &Pace,
+    rhythm: Rhythm,
     closing: bool,
     now: Instant,
 ) -> Decision {
@@ -37,77 +46,19 @@ pub(super) fn decide(
     }
     let patience = outlook.oldest + rules.max_wait;
     let latest_start =
-        outlook.deadline.map(|deadline| deadline.checked_sub(pace.run()).unwrap_or(now));
+        outlook.deadline.map(|deadline| deadline.checked_sub(rhythm.run).unwrap_or(now));
     let until = latest_start.map_or(patience, |latest| latest.min(patience));
     let left = until.saturating_duration_since(now);
-    if left.is_zero() || pace.gap() > left { Decision::Run } else { Decision::WaitUntil(until) }
-}
-
-/// Running means of how items come and how batches run.
-#[derive(Debug)]
-pub(super) struct Pace {
-    /// No gap counts for more, so that one idle hour is soon forgotten.
-    longest_gap: Duration,
-    last_arrival: Option<Instant>,
-    gap: Duration,
-    run: Duration,
-    per_item: Duration,
-}
-
-impl Pace {
-    /// Starts hopeful: company is expected until seen otherwise.
-    pub(super) fn new(max_wait: Duration) -> Self {
-        Self {
-            longest_gap: max_wait * 2,
-            last_arrival: None,
-            gap: Duration::ZERO,
-            run: Duration::ZERO,
-            per_item: Duration::ZERO,
-        }
-    }
-
-    pub(super) fn arrived(&mut self, now: Instant) {
-        if let Some(last) = self.last_arrival.replace(now) {
-            let gap = now.saturating_duration_since(last).min(self.longest_gap);
-            self.gap = blend(self.gap, gap);
-        }
-    }
-
-    pub(super) fn ran(&mut self, run: Duration, items: usize) {
-        let per_item = run / u32::try_from(items.max(1)).unwrap_or(u32::MAX);
-        let first = self.run.is_zero();
-        self.run = if first { run } else { blend(self.run, run) };
-        self.per_item = if first { per_item } else { blend(self.per_item, per_item) };
-    }
-
-    /// The usual time between two arrivals.
-    fn gap(&self) -> Duration {
-        self.gap
-    }
-
-    /// How long a batch usually runs; zero before the first.
-    fn run(&self) -> Duration {
-        self.run
-    }
-
-    /// When a line of `queued` items is likely to have moved on by half, over `replicas` workers:
-    /// the time to name to a caller who found it full. Between 50 ms and 30 s.
-    pub(super) fn retry_after(&self, queued: usize, replicas: usize) -> Duration {
-        let seconds = self.per_item.as_secs_f64() * queued as f64 / (2.0 * replicas.max(1) as f64);
-        Duration::from_secs_f64(seconds.clamp(0.05, 30.0))
-    }
-}
-
-/// An exponential mean over about the last eight values.
-fn blend(mean: Duration, value: Duration) -> Duration {
-    (mean * 7 + value) / 8
+    if left.is_zero() || rhythm.gap > left { Decision::Run } else { Decision::WaitUntil(until) }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::pace::Pace;
     use super::*;
 
     const RULES: Rules = Rules { max_batch: 4, max_wait: Duration::from_millis(8) };
+    const HOPEFUL: Rhythm = Rhythm { gap: Duration::ZERO, run: Duration::ZERO };
 
     fn ms(count: u64) -> Duration {
         Duration::from_millis(count)
@@ -120,10 +71,9 @@ mod tests {
     #[test]
     fn a_batch_closes_when_it_is_full_or_has_waited() {
         let start = Instant::now();
-        let pace = Pace::new(RULES.max_wait);
         let check = |size, waited, expected| {
             assert_eq!(
-                decide(&outlook(start, size), RULES, &pace, false, start + waited),
+                decide(&outlook(start, size), RULES, HOPEFUL, false, start + waited),
                 expected,
                 "{size} items after {waited:?}"
             );
@@ -138,8 +88,7 @@ mod tests {
     #[test]
     fn nobody_waits_where_waiting_helps_nobody() {
         let start = Instant::now();
-        let pace = Pace::new(RULES.max_wait);
-        let run = |outlook: Outlook, closing| decide(&outlook, RULES, &pace, closing, start);
+        let run = |outlook: Outlook, closing| decide(&outlook, RULES, HOPEFUL, closing, start);
         assert_eq!(run(outlook(start, 1), true), Decision::Run);
         assert_eq!(run(Outlook { alone: true, ..outlook(start, 1) }, false), Decision::Run);
         assert_eq!(run(Outlook { others: true, ..outlook(start, 1) }, false), Decision::Run);
@@ -149,14 +98,18 @@ mod tests {
     fn a_lone_caller_is_not_kept_waiting_and_a_crowd_is_collected() {
         let start = Instant::now();
         let check = |gaps_ms: &[u64], waits: bool| {
-            let mut pace = Pace::new(RULES.max_wait);
+            let mut pace = Pace::<u8>::new(RULES.max_batch, RULES.max_wait);
             let mut now = start;
             for gap in gaps_ms.iter().cycle().take(64) {
                 now += ms(*gap);
                 pace.arrived(now);
             }
             let expected = if waits { Decision::WaitUntil(now + ms(8)) } else { Decision::Run };
-            assert_eq!(decide(&outlook(now, 1), RULES, &pace, false, now), expected, "{gaps_ms:?}");
+            assert_eq!(
+                decide(&outlook(now, 1), RULES, pace.rhythm(), false, now),
+                expected,
+                "{gaps_ms:?}"
+            );
         };
         // One caller, one item after the other.
         check(&[500], false);
@@ -169,22 +122,11 @@ mod tests {
     #[test]
     fn a_close_deadline_shortens_the_wait() {
         let start = Instant::now();
-        let mut pace = Pace::new(RULES.max_wait);
-        pace.ran(ms(20), 1);
+        let rhythm = Rhythm { run: ms(20), ..HOPEFUL };
         let due = |at| Outlook { deadline: Some(start + at), ..outlook(start, 1) };
-        let decided = |at| decide(&due(at), RULES, &pace, false, start);
+        let decided = |at| decide(&due(at), RULES, rhythm, false, start);
         assert_eq!(decided(ms(25)), Decision::WaitUntil(start + ms(5)));
         assert_eq!(decided(ms(20)), Decision::Run);
         assert_eq!(decided(ms(900)), Decision::WaitUntil(start + ms(8)));
-    }
-
-    #[test]
-    fn the_time_to_retry_follows_the_pace() {
-        let mut pace = Pace::new(RULES.max_wait);
-        assert_eq!(pace.retry_after(64, 1), ms(50));
-        pace.ran(ms(800), 8);
-        assert_eq!(pace.retry_after(64, 1), ms(3200));
-        assert_eq!(pace.retry_after(64, 2), ms(1600));
-        assert_eq!(pace.retry_after(1_000_000, 1), ms(30_000));
     }
 }

@@ -27,8 +27,9 @@ pub struct Config {
     /// likely to come.
     #[serde(with = "crate::units::duration")]
     pub max_batch_wait: Duration,
-    /// The starvation bound: an item that has waited this long goes before every later one,
-    /// whatever their deadlines. Default 2 s, 1 ms to 1 h.
+    /// The starvation bound: while some have waited this long, every second place on the device is
+    /// theirs, the oldest first, whatever their priority, flow and deadline. Default 2 s, 1 ms to
+    /// 1 h.
     #[serde(with = "crate::units::duration")]
     pub max_age: Duration,
     /// The first pause before another try to build a model that failed to build; doubles with each
@@ -38,6 +39,14 @@ pub struct Config {
     /// The longest such pause; at least `rebuild_wait`. Default 30 s, at most 1 h.
     #[serde(with = "crate::units::duration")]
     pub max_rebuild_wait: Duration,
+    /// The longest that a replica may have one batch. After that the batch's items are answered with
+    /// an error and the replica counts as stalled until it comes back. Default 1 min, 1 ms to 1 h.
+    #[serde(with = "crate::units::duration")]
+    pub stall_limit: Duration,
+    /// How long a replica makes smaller batches after one that did not fit its device's memory;
+    /// then twice as large ones for as long again, up to `max_batch`. Default 1 min, 1 ms to 1 h.
+    #[serde(with = "crate::units::duration")]
+    pub smaller_batch_for: Duration,
     /// Run by each worker before each of its batches, for tests that need a replica to stall or to
     /// fail. Default none; no configuration file can set it.
     #[serde(skip)]
@@ -55,6 +64,8 @@ impl Default for Config {
             max_age: Duration::from_secs(2),
             rebuild_wait: Duration::from_millis(500),
             max_rebuild_wait: Duration::from_secs(30),
+            stall_limit: Duration::from_mins(1),
+            smaller_batch_for: Duration::from_mins(1),
             before_batch: None,
         }
     }
@@ -73,6 +84,8 @@ impl Config {
         bounds.duration("max_age", self.max_age, millisecond..=hour);
         bounds.duration("rebuild_wait", self.rebuild_wait, millisecond..=hour);
         bounds.duration("max_rebuild_wait", self.max_rebuild_wait, millisecond..=hour);
+        bounds.duration("stall_limit", self.stall_limit, millisecond..=hour);
+        bounds.duration("smaller_batch_for", self.smaller_batch_for, millisecond..=hour);
         if self.max_rebuild_wait < self.rebuild_wait {
             let (longest, first) = (self.max_rebuild_wait, self.rebuild_wait);
             let reason = format!("is {longest:?}, needs at least rebuild_wait, {first:?}");
@@ -119,6 +132,8 @@ mod tests {
         );
         check(|c, zero| c.max_age = zero, "max_age");
         check(|c, zero| c.rebuild_wait = zero, "rebuild_wait is 0s");
+        check(|c, zero| c.stall_limit = zero, "stall_limit is 0s");
+        check(|c, _| c.smaller_batch_for = Duration::from_hours(2), "must be 1ms to 1h");
         check(|c, zero| c.max_rebuild_wait = zero, "needs at least rebuild_wait, 500ms");
     }
 

@@ -1,68 +1,48 @@
-//! Where callers and workers meet: one lock around the queue, the pace and the replicas' health.
-//! Nothing slow, and no code of a model's but its key's equality, runs under it.
+//! Where callers and workers meet: one lock around the queue, the pace, the board and the replicas'
+//! health. Nothing slow, and no code of a model's but its key's equality, runs under it.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
-use super::batcher::{Decision, Pace, Rules, decide};
-use super::job::{Answer, Job, Reply};
-use super::queue::{Limits, Pass, Place, Queue, Refusal, Waiting};
-use super::replicas::Replicas;
-use super::{BatchModel, Config, Depth, EngineError, Health, Terms};
-use crate::telemetry::metrics::{self, EngineLoad, ItemOutcome};
+use super::batcher::{Decision, Rules, decide};
+use super::board::{Board, Seat};
+use super::job::{Job, Reply};
+use super::pace::{Pace, retry_in};
+use super::queue::{Limits, Place, Queue, Waiting};
+use super::replicas::{Expired, Replicas};
+use super::{BatchModel, Config, Depth, EngineError, Health};
+use crate::telemetry::metrics::{self, EngineLoad, ExpiryStage};
 
-/// One item of a batch, with its place to return to.
-pub(super) type Passenger<M> = (Place, Waiting<<M as BatchModel>::Key, Job<M>>);
+/// An item in the queue.
+pub(super) type Queued<M> = Waiting<<M as BatchModel>::Key, Job<M>>;
 
-/// Shared by an engine's handles and its workers.
+/// A caller, and why it has no output.
+pub(super) type Told<M> = (Reply<M>, EngineError);
+
+/// Shared by an engine's handles, its workers and its watchdog.
 pub(super) struct Dispatch<M: BatchModel> {
     config: Config,
     state: Mutex<State<M>>,
     /// Something changed that an idle worker should look at.
-    changed: Condvar,
+    pub(super) changed: Condvar,
+    /// The last worker ended, for the watchdog.
+    pub(super) unwatched: Condvar,
     /// The last worker ended.
     ended: Notify,
 }
 
-struct State<M: BatchModel> {
-    queue: Queue<M::Key, Job<M>>,
-    pace: Pace,
-    replicas: Replicas,
-    running: usize,
+pub(super) struct State<M: BatchModel> {
+    pub(super) queue: Queue<M::Key, Job<M>>,
+    pub(super) pace: Pace<M::Key>,
+    pub(super) board: Board<M>,
+    pub(super) replicas: Replicas,
+    pub(super) expired: Expired,
+    pub(super) late: u64,
     /// Workers whose thread has not ended.
-    live: usize,
-    closed: bool,
-}
-
-/// Holds an item's place; dropped, it frees the place if the item still waits.
-pub(super) struct Ticket<M: BatchModel> {
-    dispatch: Arc<Dispatch<M>>,
-    place: Place,
-    answered: bool,
-}
-
-impl<M: BatchModel> Ticket<M> {
-    /// The caller has its answer and did not go away.
-    pub(super) fn answered(mut self) {
-        self.answered = true;
-    }
-}
-
-impl<M: BatchModel> Drop for Ticket<M> {
-    fn drop(&mut self) {
-        let name = &self.dispatch.config.name;
-        let mut state = self.dispatch.lock();
-        let removed = state.queue.remove(self.place);
-        state.show_load(name);
-        drop(state);
-        // The input is dropped here, outside the lock.
-        drop(removed);
-        if !self.answered {
-            metrics::record_item(name, ItemOutcome::Abandoned);
-        }
-    }
+    pub(super) live: usize,
+    pub(super) closed: bool,
 }
 
 impl<M: BatchModel> Dispatch<M> {
@@ -74,13 +54,21 @@ impl<M: BatchModel> Dispatch<M> {
         };
         let state = State {
             queue: Queue::new(limits),
-            pace: Pace::new(config.max_batch_wait),
+            pace: Pace::new(config.max_batch, config.max_batch_wait),
+            board: Board::new(replicas),
             replicas: Replicas::new(replicas),
-            running: 0,
+            expired: Expired::default(),
+            late: 0,
             live: replicas,
             closed: false,
         };
-        Self { config, state: Mutex::new(state), changed: Condvar::new(), ended: Notify::new() }
+        Self {
+            config,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            unwatched: Condvar::new(),
+            ended: Notify::new(),
+        }
     }
 
     pub(super) fn config(&self) -> &Config {
@@ -88,97 +76,59 @@ impl<M: BatchModel> Dispatch<M> {
     }
 
     /// No state is left half-changed by a panic under the lock, so poison is no reason to stop.
-    fn lock(&self) -> MutexGuard<'_, State<M>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State<M>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Shows every gauge of this engine, so that they are there before the first item.
+    /// Shows every series of this engine, so that they are there before the first item.
     pub(super) fn show(&self) {
         let state = self.lock();
         state.show_load(&self.config.name);
         state.show_replicas(&self.config.name);
+        metrics::show_engine(&self.config.name);
     }
 
-    /// Lets an item in, or says at once why not.
-    pub(super) fn enqueue(
-        self: &Arc<Self>,
-        input: M::Input,
-        terms: Terms,
-        reply: oneshot::Sender<Answer<M>>,
-        now: Instant,
-    ) -> Result<Ticket<M>, EngineError> {
-        let (key, bytes) = (M::key(&input), M::bytes(&input));
-        let deadline = terms.deadline;
-        if deadline.is_some_and(|deadline| deadline <= now) {
-            return Err(EngineError::Expired);
-        }
+    /// Takes an item out of the queue; whether it still waited.
+    pub(super) fn forget(&self, place: Place) -> bool {
         let mut state = self.lock();
-        if state.closed {
-            return Err(EngineError::Closed);
-        }
-        if state.replicas.all_down() {
-            return Err(state.no_replica());
-        }
-        state.queue.admits(bytes).map_err(|refusal| self.refuse(&state, refusal, bytes))?;
-        state.pace.arrived(now);
-        let pass = Pass { key, bytes, arrived: now, deadline, alone: false };
-        let place =
-            state.queue.push(Waiting { pass, item: Job { input, reply: Reply::new(reply) } });
+        let removed = state.queue.remove(place);
         state.show_load(&self.config.name);
         drop(state);
-        self.changed.notify_all();
-        Ok(Ticket { dispatch: Arc::clone(self), place, answered: false })
+        // The input is dropped with this, outside the lock.
+        removed.is_some()
     }
 
-    fn refuse(&self, state: &State<M>, refusal: Refusal, bytes: usize) -> EngineError {
-        let retry_after =
-            state.pace.retry_after(state.queue.len(), state.replicas.health().healthy);
-        match refusal {
-            Refusal::Items { queued } => EngineError::Full {
-                queued,
-                limit: self.config.max_queued_items,
-                unit: "items",
-                retry_after,
-            },
-            Refusal::Bytes { queued } => EngineError::Full {
-                queued,
-                limit: self.config.max_queued_bytes,
-                unit: "bytes",
-                retry_after,
-            },
-            Refusal::TooLarge => EngineError::Item(format!(
-                "item is {bytes} bytes, limit {}",
-                self.config.max_queued_bytes
-            )),
-        }
-    }
-
-    /// Waits for the next batch: 1 to `max_batch` items, none expired or abandoned. `None` when
-    /// the engine is closed and nothing waits.
-    pub(super) fn next_batch(&self) -> Option<Vec<Passenger<M>>> {
-        let rules =
-            Rules { max_batch: self.config.max_batch, max_wait: self.config.max_batch_wait };
+    /// Waits for the next batch of up to `most` items, none expired or abandoned, and puts them on
+    /// the board; their inputs, 1 or more. `None` when the engine is closed and nothing waits.
+    pub(super) fn next_batch(&self, replica: usize, most: usize) -> Option<Vec<M::Input>> {
+        let rules = Rules { max_batch: most, max_wait: self.config.max_batch_wait };
         let mut state = self.lock();
         loop {
             let now = Instant::now();
-            for expired in state.queue.take_expired(now) {
-                expired.item.reply.send(Err(EngineError::Expired));
+            let expired = state.queue.take_expired(now);
+            if !expired.is_empty() {
+                let expired = expired.into_iter().map(|item| (item, EngineError::Expired));
+                state = self.turn_away(state, expired.collect());
+                continue;
             }
-            let Some(outlook) = state.queue.outlook() else {
+            let Some(outlook) = state.queue.outlook(most, now) else {
                 if state.closed {
                     return None;
                 }
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
-            match decide(&outlook, rules, &state.pace, state.closed, now) {
+            match decide(&outlook, rules, state.pace.rhythm(), state.closed, now) {
                 Decision::Run => {
-                    let mut batch = state.queue.take_batch(rules.max_batch);
-                    batch.retain(|(_, waiting)| waiting.item.reply.begins());
-                    state.running += batch.len();
+                    let hopeless = state.take_hopeless(most, now);
+                    if !hopeless.is_empty() {
+                        state = self.turn_away(state, hopeless);
+                        continue;
+                    }
+                    let inputs = state.board_batch(replica, most, now);
                     state.show_load(&self.config.name);
-                    if !batch.is_empty() {
-                        return Some(batch);
+                    if !inputs.is_empty() {
+                        return Some(inputs);
                     }
                 }
                 Decision::WaitUntil(until) => {
@@ -190,55 +140,33 @@ impl<M: BatchModel> Dispatch<M> {
         }
     }
 
-    /// A batch of `items` left the device after `run`.
-    pub(super) fn finished(&self, items: usize, run: Duration) {
-        let mut state = self.lock();
-        state.running -= items;
-        state.pace.ran(run, items);
-        state.show_load(&self.config.name);
-    }
-
-    /// Puts items of a failed batch back, each to run alone on whichever replica is free.
-    pub(super) fn put_back(&self, passengers: Vec<Passenger<M>>) {
-        let mut state = self.lock();
-        for (place, mut waiting) in passengers {
-            // Seen under the lock: a caller that leaves from now on finds the item at its place.
-            if !waiting.item.reply.is_abandoned() {
-                waiting.pass.alone = true;
-                state.queue.put_back(place, waiting);
-            }
-        }
+    /// Answers some who will not run, outside the lock.
+    fn turn_away<'a>(
+        &'a self,
+        state: MutexGuard<'a, State<M>>,
+        told: Vec<(Queued<M>, EngineError)>,
+    ) -> MutexGuard<'a, State<M>> {
         state.show_load(&self.config.name);
         drop(state);
-        self.changed.notify_all();
-    }
-
-    /// A batch or a build failed.
-    pub(super) fn failed(&self, reason: &str) {
-        self.lock().replicas.failed(reason);
-        metrics::record_replica_failure(&self.config.name);
-    }
-
-    /// The replica has a model, again.
-    pub(super) fn up(&self, replica: usize) {
-        let mut state = self.lock();
-        state.replicas.mark(replica, false);
-        state.show_replicas(&self.config.name);
-    }
-
-    /// The replica has no model and could not build one. When no replica is left, everybody who
-    /// waits is told.
-    pub(super) fn down(&self, replica: usize) {
-        let mut state = self.lock();
-        state.replicas.mark(replica, true);
-        state.show_replicas(&self.config.name);
-        if state.replicas.all_down() {
-            let error = state.no_replica();
-            let waiting = state.queue.clear();
-            state.show_load(&self.config.name);
-            drop(state);
-            answer_all(waiting, &error);
+        // Inputs are dropped here too.
+        for (waiting, error) in told {
+            waiting.item.reply.send(Err(error));
         }
+        self.lock()
+    }
+
+    /// An item expired at this stage of its way.
+    pub(super) fn count_expiry(&self, stage: ExpiryStage) {
+        let mut state = self.lock();
+        match stage {
+            ExpiryStage::Admission => state.expired.admission += 1,
+            ExpiryStage::Queue => state.expired.queue += 1,
+            ExpiryStage::Device => state.expired.device += 1,
+            // No item of an engine is elsewhere.
+            ExpiryStage::Elsewhere => {}
+        }
+        drop(state);
+        metrics::record_expiry(stage);
     }
 
     /// Pauses a worker between two builds; false when the engine closed meanwhile.
@@ -251,11 +179,13 @@ impl<M: BatchModel> Dispatch<M> {
 
     pub(super) fn depth(&self) -> Depth {
         let state = self.lock();
-        Depth { items: state.queue.len(), bytes: state.queue.bytes(), running: state.running }
+        let (items, bytes) = (state.queue.len(), state.queue.bytes());
+        Depth { items, bytes, running: state.board.running() }
     }
 
     pub(super) fn health(&self) -> Health {
-        self.lock().replicas.health()
+        let state = self.lock();
+        Health { expired: state.expired, late: state.late, ..state.replicas.health() }
     }
 
     /// Takes nothing new; workers end when nothing waits.
@@ -272,7 +202,7 @@ impl<M: BatchModel> Dispatch<M> {
         drop(state);
         self.changed.notify_all();
         let count = waiting.len();
-        answer_all(waiting, &EngineError::Closed);
+        tell_all(waiting, &EngineError::Closed);
         count
     }
 
@@ -289,8 +219,9 @@ impl<M: BatchModel> Dispatch<M> {
             Vec::new()
         };
         drop(state);
-        answer_all(left, &EngineError::Closed);
+        tell_all(left, &EngineError::Closed);
         if last {
+            self.unwatched.notify_all();
             self.ended.notify_waiters();
         }
     }
@@ -311,30 +242,66 @@ impl<M: BatchModel> Dispatch<M> {
 }
 
 impl<M: BatchModel> State<M> {
+    /// Moves the next batch from the queue to the board, but those whose callers went away.
+    fn board_batch(&mut self, replica: usize, most: usize, now: Instant) -> Vec<M::Input> {
+        let mut batch = self.queue.take_batch(most, now);
+        batch.retain(|(_, waiting)| !waiting.item.reply.is_abandoned());
+        let (inputs, seats): (Vec<_>, Vec<_>) = batch
+            .into_iter()
+            .map(|(place, Waiting { pass, item: Job { input, reply } })| {
+                (input, Seat { place, pass, reply })
+            })
+            .unzip();
+        if !seats.is_empty() {
+            self.board.enter(replica, seats, now);
+        }
+        inputs
+    }
+
+    /// Those who would only cost the device time, and what they are told.
+    fn take_hopeless(&mut self, most: usize, now: Instant) -> Vec<(Queued<M>, EngineError)> {
+        let pace = &self.pace;
+        let hopeless = self.queue.take_hopeless(most, now, |key| pace.sure_run(key));
+        let told = hopeless.into_iter().map(|item| {
+            let deadline = item.pass.terms.deadline.unwrap_or(now);
+            let left = deadline.saturating_duration_since(now);
+            let predicted = pace.sure_run(&item.pass.key);
+            let retry_after = retry_in(predicted.saturating_sub(left));
+            (item, EngineError::TooLate { predicted, left, retry_after })
+        });
+        told.collect()
+    }
+
     /// Under the lock, so that the last value shown is the last value.
-    fn show_load(&self, name: &str) {
+    pub(super) fn show_load(&self, name: &str) {
         let load = EngineLoad {
             queued_items: self.queue.len(),
             queued_bytes: self.queue.bytes(),
-            running: self.running,
+            running: self.board.running(),
         };
         metrics::set_load(name, load);
     }
 
-    fn show_replicas(&self, name: &str) {
+    pub(super) fn show_replicas(&self, name: &str) {
         let health = self.replicas.health();
-        metrics::set_replicas(name, health.replicas, health.healthy);
+        metrics::set_replicas(name, &health.states, health.healthy);
     }
 
-    fn no_replica(&self) -> EngineError {
+    pub(super) fn no_replica(&self) -> EngineError {
         let health = self.replicas.health();
         let reason = health.last_failure.unwrap_or_default();
         EngineError::Device(format!("no replica of {} works: {reason}", health.replicas))
     }
 }
 
-fn answer_all<M: BatchModel>(waiting: Vec<Waiting<M::Key, Job<M>>>, error: &EngineError) {
-    for waiting in waiting {
-        waiting.item.reply.send(Err(error.clone()));
+/// Answers some who have no output; outside the lock.
+pub(super) fn answer_all<M: BatchModel>(told: Vec<Told<M>>) {
+    for (reply, error) in told {
+        reply.send(Err(error));
     }
+}
+
+/// The same to each.
+fn tell_all<M: BatchModel>(waiting: Vec<Queued<M>>, error: &EngineError) {
+    answer_all(waiting.into_iter().map(|waiting| (waiting.item.reply, error.clone())).collect());
 }

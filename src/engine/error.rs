@@ -12,6 +12,22 @@ pub struct ItemError(pub String);
 #[error("{0}")]
 pub struct DeviceError(pub String);
 
+impl DeviceError {
+    /// Whether the device's memory was full, by the words that libtorch, its allocators and NVIDIA's
+    /// libraries use. A smaller batch may fit.
+    pub fn is_out_of_memory(&self) -> bool {
+        let text = self.0.to_lowercase();
+        let words = [
+            "out of memory",
+            "can't allocate memory",
+            "cannot allocate memory",
+            "not enough memory",
+            "status_alloc_failed",
+        ];
+        words.iter().any(|words| text.contains(words))
+    }
+}
+
 /// Why an item has no output.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
@@ -25,6 +41,20 @@ pub enum EngineError {
         /// Whether items or bytes met their limit: `items` or `bytes`.
         unit: &'static str,
         /// When a place is likely to be free, by the pace of late.
+        retry_after: Duration,
+    },
+    /// The deadline has not passed yet, but hardly can be met, so nothing was done; retry with more
+    /// time, or later.
+    #[error(
+        "an answer would take {predicted:?} or longer, the deadline is in {left:?}; retry in \
+         {retry_after:?}"
+    )]
+    TooLate {
+        /// How soon an answer could be there, by the pace of late.
+        predicted: Duration,
+        /// The time until the deadline.
+        left: Duration,
+        /// When as much time is likely to be enough.
         retry_after: Duration,
     },
     /// The deadline passed before the item ran to its end.

@@ -7,42 +7,52 @@
 //! run together. What holds always:
 //!
 //! - The queue is bounded by items and by bytes; a full queue answers at once, with a time to retry.
-//! - Earliest deadline first, and nobody is overtaken for longer than [`Config::max_age`].
-//! - A caller that goes away, or whose deadline passes, frees its place; its item never reaches
-//!   the device.
+//! - The urgent go first, flows of one priority take turns, the earliest deadline goes first within
+//!   a flow. Who has waited [`Config::max_age`] has every second place, so nobody starves.
+//! - A caller that goes away, or whose deadline passes, frees its place at once; its item never
+//!   reaches the device. Who hardly can be answered in time is told as it comes.
 //! - Work under a [`Claim`] that its owner withdrew never reaches the device.
 //! - An item's error is its own. A batch that fails as a whole is taken apart and its items run
 //!   alone, once, so that one bad item never fails its neighbours.
-//! - No panic leaves a worker. A model that panicked is dropped and built anew.
+//! - A batch that does not fit the device's memory is tried again in halves; smaller ones follow.
+//! - No panic leaves a worker. A model that panicked is dropped and built anew. A replica that has
+//!   a batch for longer than [`Config::stall_limit`] keeps nobody waiting.
 
+mod admission;
 mod batcher;
+mod board;
+mod ceiling;
 mod claim;
 mod config;
 mod dispatch;
 mod error;
+mod fault;
 mod hook;
 mod job;
+mod journey;
+mod pace;
 mod queue;
 mod replicas;
 mod terms;
+mod ticket;
 mod worker;
 
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::thread::JoinHandle;
+use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use dispatch::Dispatch;
 use tokio::sync::oneshot;
 use worker::Worker;
 
-use crate::telemetry::metrics::{self, ItemOutcome};
+use crate::telemetry::metrics::{self, ExpiryStage, ItemOutcome, Rejection};
 
 pub use claim::Claim;
 pub use config::Config;
 pub use error::{DeviceError, EngineError, ItemError};
 pub use hook::{BatchSight, Hook};
 pub use job::{Completed, Timing};
-pub use replicas::Health;
+pub use replicas::{Expired, Health, ReplicaState};
 pub use terms::{Flow, Priority, Terms};
 
 /// A model as the engine sees it: something that runs batches.
@@ -135,6 +145,12 @@ impl<M: BatchModel> Engine<M> {
                 Err(error) => failed = Some(format!("cannot start a thread: {error}")),
             }
         }
+        let watched = Arc::clone(&dispatch);
+        let watchdog = Builder::new().name(format!("{}-watchdog", dispatch.config().name));
+        match watchdog.spawn(move || watched.watch()) {
+            Ok(thread) => threads.push(thread),
+            Err(error) => failed = Some(format!("cannot start a thread: {error}")),
+        }
         drop(built);
         for outcome in ready {
             if let Err(error) = outcome {
@@ -159,8 +175,9 @@ impl<M: BatchModel> Engine<M> {
     ///
     /// Needs a tokio runtime with time. Dropping the future frees the item's place.
     ///
-    /// Errors: [`EngineError::Full`] at once when the queue is full; [`EngineError::Expired`] when
-    /// the deadline passes first; the rest as [`EngineError`] says.
+    /// Errors: [`EngineError::Full`] at once when the queue is full, [`EngineError::TooLate`] when
+    /// the deadline hardly can be met; [`EngineError::Expired`] when it passes first; the rest as
+    /// [`EngineError`] says.
     pub async fn submit(
         &self,
         input: M::Input,
@@ -169,23 +186,56 @@ impl<M: BatchModel> Engine<M> {
         let deadline = terms.deadline;
         let (reply, answer) = oneshot::channel();
         let entry = self.inner.dispatch.enqueue(input, terms, reply, Instant::now());
-        let result = match entry {
-            Err(refusal) => Err(refusal),
+        let (result, stage) = match entry {
+            Err(refusal) => (Err(refusal), ExpiryStage::Admission),
             Ok(ticket) => {
                 let answer = match deadline {
                     Some(deadline) => tokio::time::timeout_at(deadline.into(), answer).await,
                     None => Ok(answer.await),
                 };
-                ticket.answered();
-                match answer {
-                    // A reply dropped unsent means that the worker ended.
-                    Ok(reply) => reply.unwrap_or(Err(EngineError::Closed)),
-                    Err(_) => Err(EngineError::Expired),
+                if let Ok(reply) = answer {
+                    ticket.answered();
+                    // A reply dropped unsent means that the worker ended. One that says that the
+                    // item expired comes from the queue.
+                    (reply.unwrap_or(Err(EngineError::Closed)), ExpiryStage::Queue)
+                } else {
+                    let waited = ticket.expired();
+                    let stage = if waited { ExpiryStage::Queue } else { ExpiryStage::Device };
+                    (Err(EngineError::Expired), stage)
                 }
             }
         };
-        metrics::record_item(&self.config().name, outcome(&result));
+        self.count(&result, stage);
         result
+    }
+
+    /// Counts an item's end; `stage` is where it expired, if it did.
+    fn count(&self, result: &Result<Completed<M::Output>, EngineError>, stage: ExpiryStage) {
+        let outcome = match result {
+            Ok(_) => ItemOutcome::Ok,
+            Err(EngineError::Full { .. }) => ItemOutcome::Full,
+            Err(EngineError::Expired | EngineError::TooLate { .. }) => ItemOutcome::Expired,
+            Err(EngineError::Closed) => ItemOutcome::Closed,
+            Err(EngineError::Item(_)) => ItemOutcome::Invalid,
+            Err(EngineError::Device(_) | EngineError::Panicked(_) | EngineError::Config(_)) => {
+                ItemOutcome::Failed
+            }
+        };
+        metrics::record_item(&self.config().name, outcome);
+        match outcome {
+            ItemOutcome::Expired => {
+                self.inner.dispatch.count_expiry(stage);
+                if stage == ExpiryStage::Admission {
+                    metrics::record_rejection(Rejection::Late);
+                }
+            }
+            ItemOutcome::Full => metrics::record_rejection(Rejection::QueueFull),
+            ItemOutcome::Ok
+            | ItemOutcome::Abandoned
+            | ItemOutcome::Closed
+            | ItemOutcome::Invalid
+            | ItemOutcome::Failed => {}
+        }
     }
 
     /// What waits and runs at this moment.
@@ -193,7 +243,7 @@ impl<M: BatchModel> Engine<M> {
         self.inner.dispatch.depth()
     }
 
-    /// How many replicas there are, how many work, how often one failed.
+    /// How its replicas fare, and how many items expired where.
     pub fn health(&self) -> Health {
         self.inner.dispatch.health()
     }
@@ -224,19 +274,6 @@ impl<M: BatchModel> Engine<M> {
             if thread.join().is_err() {
                 tracing::error!(engine = %self.config().name, "a worker ended in a panic");
             }
-        }
-    }
-}
-
-fn outcome<O>(result: &Result<Completed<O>, EngineError>) -> ItemOutcome {
-    match result {
-        Ok(_) => ItemOutcome::Ok,
-        Err(EngineError::Full { .. }) => ItemOutcome::Full,
-        Err(EngineError::Expired) => ItemOutcome::Expired,
-        Err(EngineError::Closed) => ItemOutcome::Closed,
-        Err(EngineError::Item(_)) => ItemOutcome::Invalid,
-        Err(EngineError::Device(_) | EngineError::Panicked(_) | EngineError::Config(_)) => {
-            ItemOutcome::Failed
         }
     }
 }

@@ -22,7 +22,8 @@ impl Terms {
     }
 }
 
-/// How urgent an item is. The queue serves the more urgent first, within its starvation bound.
+/// How urgent an item is. The more urgent go first, but nobody starves: see
+/// [`Config::max_age`](super::Config::max_age).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Priority {
     /// Before all others: a person is waiting.
@@ -34,8 +35,9 @@ pub enum Priority {
     Low,
 }
 
-/// One of those who share a queue fairly, such as a stream. Items of one flow keep their order;
-/// flows take turns.
+/// One of those who share a queue fairly, such as a stream: flows of one priority take turns, and
+/// within a flow the earliest deadline goes first, equals in order of arrival. Flow 0 is everybody
+/// who belongs to none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Flow(pub u64);
 

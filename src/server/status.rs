@@ -27,6 +27,9 @@ pub(super) fn status(error: &ServingError) -> Status {
         ServingError::Overloaded { retry_after, .. } => {
             (Code::ResourceExhausted, ErrorDetails::with_retry_info(Some(*retry_after)))
         }
+        ServingError::TooLate { retry_after, .. } => {
+            (Code::DeadlineExceeded, ErrorDetails::with_retry_info(Some(*retry_after)))
+        }
         ServingError::Expired(_) => return Status::deadline_exceeded(error.to_string()),
         ServingError::Closed(_) => return Status::unavailable(error.to_string()),
         ServingError::Failed { .. } => {
@@ -54,7 +57,7 @@ pub(super) fn outcome<T>(result: &Result<T, ServingError>) -> FrameOutcome {
     match result {
         Ok(_) => FrameOutcome::Ok,
         Err(ServingError::Invalid { .. } | ServingError::NotFound { .. }) => FrameOutcome::Invalid,
-        Err(ServingError::Expired(_)) => FrameOutcome::Expired,
+        Err(ServingError::Expired(_) | ServingError::TooLate { .. }) => FrameOutcome::Expired,
         Err(
             ServingError::Overloaded { .. } | ServingError::Closed(_) | ServingError::Failed { .. },
         ) => FrameOutcome::Failed,
@@ -118,6 +121,17 @@ mod tests {
         assert_eq!(overloaded.code(), Code::ResourceExhausted);
         let retry = overloaded.get_error_details().retry_info().unwrap().retry_delay;
         assert_eq!(retry, Some(Duration::from_millis(40)));
+
+        let late = status(&ServingError::TooLate {
+            model: "clip".to_owned(),
+            predicted: Duration::from_secs(3),
+            left: Duration::from_secs(1),
+            retry_after: Duration::from_secs(2),
+        });
+        assert_eq!(late.code(), Code::DeadlineExceeded);
+        assert!(late.message().contains("3s") && late.message().contains("1s"), "{late:?}");
+        let retry = late.get_error_details().retry_info().unwrap().retry_delay;
+        assert_eq!(retry, Some(Duration::from_secs(2)));
 
         let missing = status(&ServingError::NotFound {
             kind: "CLIP",

@@ -65,6 +65,21 @@ pub enum ServingError {
         /// A fair guess of when there is room.
         retry_after: Duration,
     },
+    /// The deadline hardly can be met; the work was not begun. Try again with more time, or later.
+    #[error(
+        "{model} would take {predicted:?} or longer to answer, the deadline is in {left:?}; try \
+         again in {retry_after:?}"
+    )]
+    TooLate {
+        /// The model's name.
+        model: String,
+        /// How soon an answer could be there.
+        predicted: Duration,
+        /// The time until the deadline.
+        left: Duration,
+        /// A fair guess of when as much time is enough.
+        retry_after: Duration,
+    },
     /// The deadline passed; the work was not done.
     #[error("the deadline passed before {0} could answer")]
     Expired(String),
@@ -96,6 +111,7 @@ impl ServingError {
             }
             other @ (Self::NotFound { .. }
             | Self::Overloaded { .. }
+            | Self::TooLate { .. }
             | Self::Expired(_)
             | Self::Closed(_)
             | Self::Failed { .. }) => other,
@@ -107,6 +123,9 @@ impl ServingError {
         match error {
             EngineError::Full { queued, limit, unit, retry_after } => {
                 Self::Overloaded { model, queued, limit, unit, retry_after }
+            }
+            EngineError::TooLate { predicted, left, retry_after } => {
+                Self::TooLate { model, predicted, left, retry_after }
             }
             EngineError::Expired => Self::Expired(model),
             EngineError::Closed => Self::Closed(model),

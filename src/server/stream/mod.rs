@@ -143,7 +143,7 @@ impl Intake {
             let took = arrived.elapsed();
             let outcome = match result {
                 Ok(result) => Outcome::Ok(respond::verified(result)),
-                Err(ServingError::Expired(_)) => {
+                Err(ServingError::Expired(_) | ServingError::TooLate { .. }) => {
                     Outcome::Expired(v1::Expired { after: Some(respond::duration(took)) })
                 }
                 Err(error) => Outcome::Error(in_band(&status(&placed(error)))),
@@ -187,6 +187,7 @@ fn placed(error: ServingError) -> ServingError {
         ServingError::Invalid { .. } => "config.",
         ServingError::NotFound { .. }
         | ServingError::Overloaded { .. }
+        | ServingError::TooLate { .. }
         | ServingError::Expired(_)
         | ServingError::Closed(_)
         | ServingError::Failed { .. } => "",

@@ -150,6 +150,20 @@ label! {
 }
 
 label! {
+    /// What a replica of a model does.
+    ReplicaState {
+        /// It runs batches, or waits for one.
+        Ready = "ready",
+        /// Its model failed and is being built anew.
+        Rebuilding = "rebuilding",
+        /// It has had a batch for too long and has not come back.
+        Stalled = "stalled",
+        /// Its model could not be built; it is tried again with pauses.
+        Down = "down",
+    }
+}
+
+label! {
     /// What is read again while the server runs.
     Reloaded {
         /// A model.

@@ -152,10 +152,22 @@ metrics! {
     );
     REPLICAS = value("veriframe_replicas", &["model"], "Replicas of a model.");
     REPLICAS_HEALTHY = value("veriframe_replicas_healthy", &["model"], "Replicas that work.");
+    REPLICA_STATE =
+        value("veriframe_replica_state", &["model", "state"], "Replicas of a model, by state.");
     REPLICA_FAILURES = count(
         "veriframe_replica_failures_total",
         &["model"],
         "Batches that failed as a whole, and models that failed to build.",
+    );
+    SPLIT_BATCHES = count(
+        "veriframe_split_batches_total",
+        &["model"],
+        "Batches that did not fit the device's memory and were run in halves.",
+    );
+    LATE_ITEMS = count(
+        "veriframe_late_items_total",
+        &["model"],
+        "Items given to a model after their deadline; more than 0 is a bug.",
     );
 
     // Models, certificates, keys.

@@ -9,15 +9,16 @@ mod record;
 
 pub use labels::{
     CertificateKind, DropReason, EngineLoad, ExpiryStage, FrameOutcome, ItemOutcome, ModelLabels,
-    Rejection, Reloaded, Stage,
+    Rejection, Reloaded, ReplicaState, Stage,
 };
 pub use list::{BATCH_BUCKETS, METRICS, Metric, SECONDS_BUCKETS, Shape, TARGET};
 pub(in crate::telemetry) use record::describe_all;
 pub use record::{
     Held, call_began, connection_opened, frame_began, record_batch, record_cache, record_drop,
-    record_expiry, record_frame, record_item, record_queue_wait, record_rejection, record_reload,
-    record_replica_failure, record_request, record_stage, set_certificate_expiry, set_load,
-    set_model, set_model_load, set_replicas, stream_opened,
+    record_expiry, record_frame, record_item, record_late, record_queue_wait, record_rejection,
+    record_reload, record_replica_failure, record_request, record_split, record_stage,
+    set_certificate_expiry, set_load, set_model, set_model_load, set_replicas, show_engine,
+    stream_opened,
 };
 
 #[cfg(test)]
@@ -54,7 +55,10 @@ mod tests {
         record_batch("clip", 8);
         record_queue_wait("clip", Duration::from_millis(2));
         set_load("clip", EngineLoad { queued_items: 3, queued_bytes: 70, running: 8 });
-        set_replicas("clip", 2, 1);
+        set_replicas("clip", &[ReplicaState::Ready, ReplicaState::Down], 1);
+        show_engine("clip");
+        record_split("clip");
+        record_late("clip", 1);
         record_replica_failure("clip");
         record_cache("text", true);
         drop(connection_opened());

@@ -9,14 +9,15 @@ use metrics::{
 
 use super::labels::{
     CertificateKind, DropReason, EngineLoad, ExpiryStage, FrameOutcome, ItemOutcome, ModelLabels,
-    Rejection, Reloaded, Stage,
+    Rejection, Reloaded, ReplicaState, Stage,
 };
 use super::list::{
     BATCH_SIZE, BUILD_INFO, CACHE_HITS, CACHE_MISSES, CALLS, CERTIFICATE_EXPIRY, CONNECTIONS,
-    DROPPED, EXPIRED, FRAME_SECONDS, FRAMES, FRAMES_IN_FLIGHT, ITEMS, METRICS, MODEL_INFO,
-    MODEL_LOAD_SECONDS, QUEUE_BYTES, QUEUE_DEPTH, QUEUE_WAIT_SECONDS, REJECTED, RELOADS,
-    REPLICA_FAILURES, REPLICAS, REPLICAS_HEALTHY, REQUEST_SECONDS, REQUESTS, RUNNING, SLO,
-    SLO_GOOD, STAGE_SECONDS, START_TIME, STREAMS, Shape, TARGET,
+    DROPPED, EXPIRED, FRAME_SECONDS, FRAMES, FRAMES_IN_FLIGHT, ITEMS, LATE_ITEMS, METRICS,
+    MODEL_INFO, MODEL_LOAD_SECONDS, QUEUE_BYTES, QUEUE_DEPTH, QUEUE_WAIT_SECONDS, REJECTED,
+    RELOADS, REPLICA_FAILURES, REPLICA_STATE, REPLICAS, REPLICAS_HEALTHY, REQUEST_SECONDS,
+    REQUESTS, RUNNING, SLO, SLO_GOOD, SPLIT_BATCHES, STAGE_SECONDS, START_TIME, STREAMS, Shape,
+    TARGET,
 };
 
 /// A gRPC call ended with the status `code` (`OK`, `INVALID_ARGUMENT`, …) after `duration`.
@@ -119,12 +120,32 @@ pub fn set_load(model: &str, load: EngineLoad) {
     gauge!(RUNNING.name, "model" => model.to_owned()).set(load.running as f64);
 }
 
-/// How many replicas `model` has, and how many of them work.
-pub fn set_replicas(model: &str, replicas: usize, healthy: usize) {
-    gauge!(REPLICAS.name, "model" => model.to_owned()).set(replicas as f64);
+/// What each replica of `model` does, and how many of them work or soon will.
+pub fn set_replicas(model: &str, states: &[ReplicaState], healthy: usize) {
+    gauge!(REPLICAS.name, "model" => model.to_owned()).set(states.len() as f64);
     gauge!(REPLICAS_HEALTHY.name, "model" => model.to_owned()).set(healthy as f64);
-    // So that the series is there before the first failure.
-    counter!(REPLICA_FAILURES.name, "model" => model.to_owned()).increment(0);
+    for state in ReplicaState::ALL {
+        let count = states.iter().filter(|other| *other == state).count();
+        gauge!(REPLICA_STATE.name, "model" => model.to_owned(), "state" => state.name())
+            .set(count as f64);
+    }
+}
+
+/// A zero for each series that `model`'s engine counts in, so that it is there before the first.
+pub fn show_engine(model: &str) {
+    for metric in [REPLICA_FAILURES, SPLIT_BATCHES, LATE_ITEMS] {
+        counter!(metric.name, "model" => model.to_owned()).increment(0);
+    }
+}
+
+/// A batch of `model` did not fit the device's memory and was put back to run in halves.
+pub fn record_split(model: &str) {
+    counter!(SPLIT_BATCHES.name, "model" => model.to_owned()).increment(1);
+}
+
+/// This many items of a batch were given to `model` after their deadline.
+pub fn record_late(model: &str, items: u64) {
+    counter!(LATE_ITEMS.name, "model" => model.to_owned()).increment(items);
 }
 
 /// A batch of `model` failed as a whole, or a replica of it failed to build.

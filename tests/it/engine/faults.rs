@@ -2,10 +2,13 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use futures::poll;
-use veriframe::engine::{BatchSight, Config, DeviceError, Engine, EngineError, Hook, Terms};
+use futures::future::join_all;
+use futures::{FutureExt, poll};
+use veriframe::engine::{
+    BatchSight, Config, DeviceError, Engine, EngineError, Hook, ReplicaState, Terms,
+};
 
 use super::{Does, Fake, Stage, enqueue, item, occupy, outputs};
 
@@ -132,4 +135,88 @@ async fn a_hook_acts_before_each_batch_as_the_model_would() {
     assert_eq!(stage.batches(), [[3]], "a batch that the hook ended did not reach the model");
     let sights = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
     assert_eq!(sights, vec![("model".to_owned(), 0, 1); 3]);
+}
+
+#[tokio::test]
+async fn a_batch_that_does_not_fit_runs_in_halves_and_smaller_ones_follow() {
+    let stage = Stage::new();
+    let engine = stage.start(Config::default());
+    let mut pending = vec![occupy(&engine, &stage).await];
+    for id in 1..=4 {
+        pending.push(enqueue(&engine, item(id, Does::Echo), None).await);
+    }
+    stage.fits.store(2, Ordering::SeqCst);
+    stage.open();
+    assert_eq!(outputs(pending).await, [Ok(0), Ok(1), Ok(2), Ok(3), Ok(4)]);
+    assert_eq!(stage.batches(), [vec![0], vec![1, 2, 3, 4], vec![1, 2], vec![3, 4]]);
+    let more = (5..=8).map(|id| engine.submit(item(id, Does::Echo), Terms::default()));
+    assert!(join_all(more).await.iter().all(Result::is_ok));
+    assert!(stage.batches()[4..].iter().all(|batch| batch.len() <= 2), "{:?}", stage.batches());
+    let health = engine.health();
+    assert_eq!((health.splits, health.failures, health.healthy), (1, 1, 1));
+    assert_eq!(stage.builds.load(Ordering::SeqCst), 1, "the model is as good as before");
+}
+
+#[tokio::test]
+async fn what_does_not_fit_in_halves_runs_alone_and_what_does_not_fit_alone_fails() {
+    let stage = Stage::new();
+    let engine = stage.start(Config::default());
+    let mut pending = vec![occupy(&engine, &stage).await];
+    for id in 1..=4 {
+        pending.push(enqueue(&engine, item(id, Does::Echo), None).await);
+    }
+    stage.fits.store(1, Ordering::SeqCst);
+    stage.open();
+    assert_eq!(outputs(pending).await, [Ok(0), Ok(1), Ok(2), Ok(3), Ok(4)]);
+    assert!(stage.batches()[2..].iter().all(|batch| batch.len() <= 2), "{:?}", stage.batches());
+    stage.fits.store(0, Ordering::SeqCst);
+    let error = engine.submit(item(5, Does::Echo), Terms::default()).await.unwrap_err();
+    assert!(matches!(&error, EngineError::Device(reason) if reason.contains("out of memory")));
+    stage.fits.store(1, Ordering::SeqCst);
+    assert_eq!(engine.submit(item(6, Does::Echo), Terms::default()).await.unwrap().output, 6);
+    assert_eq!(stage.builds.load(Ordering::SeqCst), 2, "one item alone is reason for a new model");
+}
+
+#[tokio::test]
+async fn a_replica_that_stalls_keeps_nobody_waiting_and_the_others_serve() {
+    let stage = Stage::new();
+    let stall_limit = Duration::from_millis(40);
+    let config = Config { max_batch: 1, stall_limit, ..Config::default() };
+    let engine = Engine::start(config, vec![stage.factory(), stage.factory()]).unwrap();
+    let started = Instant::now();
+    let stalled = occupy(&engine, &stage).await;
+    let error = stalled.await.unwrap_err();
+    assert!(started.elapsed() >= stall_limit);
+    assert!(error.to_string().contains("stalled: no result within 40ms"), "{error}");
+    let health = engine.health();
+    assert_eq!((health.healthy, health.failures), (1, 1));
+    assert!(health.states.contains(&ReplicaState::Stalled), "{health:?}");
+    assert_eq!(engine.depth().running, 0, "the stalled batch has been answered");
+    for id in 1..=3 {
+        assert_eq!(engine.submit(item(id, Does::Echo), Terms::default()).await.unwrap().output, id);
+    }
+    stage.open();
+    until_healthy(&engine, 2).await;
+    assert_eq!(engine.health().states, [ReplicaState::Ready; 2]);
+    assert_eq!(stage.builds.load(Ordering::SeqCst), 2, "it came back with a result: no rebuild");
+    assert_eq!(engine.drain(Duration::from_mins(1)).await, 0);
+}
+
+#[tokio::test]
+async fn when_the_only_replica_stalls_everybody_is_told_and_it_may_come_back() {
+    let stage = Stage::new();
+    let stall_limit = Duration::from_millis(40);
+    let config = Config { max_batch: 1, stall_limit, ..Config::default() };
+    let engine = stage.start(config);
+    let first = occupy(&engine, &stage).await;
+    let behind = enqueue(&engine, item(1, Does::Echo), None).await;
+    for answer in outputs(vec![first, behind]).await {
+        assert!(answer.unwrap_err().to_string().contains("stalled"));
+    }
+    let refused = engine.submit(item(2, Does::Echo), Terms::default()).now_or_never().unwrap();
+    assert!(refused.unwrap_err().to_string().contains("no replica of 1 works"));
+    stage.open();
+    until_healthy(&engine, 1).await;
+    assert_eq!(engine.submit(item(3, Does::Echo), Terms::default()).await.unwrap().output, 3);
+    assert_eq!(stage.batches(), [[0], [3]]);
 }

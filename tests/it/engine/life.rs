@@ -87,6 +87,10 @@ async fn what_an_engine_does_shows_in_the_metrics() {
     };
     shows("veriframe_queue_depth{model=\"shown\"} 0");
     shows("veriframe_replica_failures_total{model=\"shown\"} 0");
+    shows("veriframe_late_items_total{model=\"shown\"} 0");
+    shows("veriframe_split_batches_total{model=\"shown\"} 0");
+    shows("veriframe_replica_state{model=\"shown\",state=\"ready\"} 1");
+    shows("veriframe_replica_state{model=\"shown\",state=\"stalled\"} 0");
     let mut pending = vec![occupy(&engine, &stage).await];
     for (id, does) in [(1, Does::Echo), (2, Does::Fail), (3, Does::Panic)] {
         pending.push(enqueue(&engine, item(id, does), None).await);

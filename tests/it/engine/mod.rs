@@ -4,13 +4,14 @@
 //! Nothing here sleeps: the first poll of a `submit` future puts its item in the queue, and a
 //! closed gate keeps the device busy until the test opens it.
 
+mod deadlines;
 mod faults;
 mod life;
 mod queueing;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, join_all};
 use futures::{FutureExt, poll};
@@ -25,6 +26,8 @@ enum Does {
     Echo,
     /// Runs only when the gate is open.
     Wait,
+    /// Keeps the device busy for so many milliseconds.
+    Work(u64),
     Fail,
     Panic,
     BreakDevice,
@@ -47,6 +50,10 @@ fn item(id: u32, does: Does) -> Item {
 /// What the fakes of one engine share with their test.
 struct Stage {
     batches: Mutex<Vec<Vec<u32>>>,
+    /// When each item reached a model.
+    begun: Mutex<Vec<(u32, Instant)>>,
+    /// Items that fit the device's memory at once.
+    fits: AtomicUsize,
     gate: (Mutex<bool>, Condvar),
     /// One permit for each batch that reached the gate.
     entered: Semaphore,
@@ -60,6 +67,8 @@ impl Stage {
     fn new() -> Arc<Self> {
         Arc::new(Self {
             batches: Mutex::default(),
+            begun: Mutex::default(),
+            fits: AtomicUsize::new(usize::MAX),
             gate: (Mutex::new(false), Condvar::new()),
             entered: Semaphore::new(0),
             dropped: Semaphore::new(0),
@@ -121,12 +130,31 @@ impl<const COPIES: bool> BatchModel for Fake<COPIES> {
     }
 
     fn run(&mut self, batch: Vec<Item>) -> Result<Vec<Result<u32, ItemError>>, DeviceError> {
+        let now = Instant::now();
+        self.stage.begun.lock().unwrap().extend(batch.iter().map(|item| (item.id, now)));
         self.stage.batches.lock().unwrap().push(batch.iter().map(|item| item.id).collect());
+        if batch.len() > self.stage.fits.load(Ordering::SeqCst) {
+            return Err(DeviceError("CUDA out of memory. Tried to allocate 2.00 GiB.".into()));
+        }
         let does = |what| batch.iter().any(|item| item.does == what);
         if does(Does::Wait) {
             self.stage.entered.add_permits(1);
             let open = self.stage.gate.0.lock().unwrap();
             drop(self.stage.gate.1.wait_while(open, |open| !*open).unwrap());
+        }
+        let work = batch.iter().filter_map(|item| match item.does {
+            Does::Work(ms) => Some(Duration::from_millis(ms)),
+            Does::Echo
+            | Does::Wait
+            | Does::Fail
+            | Does::Panic
+            | Does::BreakDevice
+            | Does::Vanish => None,
+        });
+        if let Some(work) = work.max() {
+            self.stage.entered.add_permits(1);
+            let open = self.stage.gate.0.lock().unwrap();
+            drop(self.stage.gate.1.wait_timeout_while(open, work, |open| !*open).unwrap());
         }
         assert!(!does(Does::Panic), "the model broke");
         if does(Does::BreakDevice) {
@@ -147,8 +175,13 @@ type Pending = BoxFuture<'static, Result<Completed<u32>, EngineError>>;
 
 /// Puts an item in the queue.
 async fn enqueue(engine: &Engine<Fake>, item: Item, deadline: Option<Instant>) -> Pending {
+    enqueue_on(engine, item, Terms::until(deadline)).await
+}
+
+/// Puts an item in the queue, on such terms.
+async fn enqueue_on(engine: &Engine<Fake>, item: Item, terms: Terms) -> Pending {
     let engine = engine.clone();
-    let mut pending = async move { engine.submit(item, Terms::until(deadline)).await }.boxed();
+    let mut pending = async move { engine.submit(item, terms).await }.boxed();
     assert!(poll!(&mut pending).is_pending());
     pending
 }

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use futures::future::join_all;
 use futures::poll;
-use veriframe::engine::{Claim, Completed, Config, Engine, EngineError, Terms};
+use veriframe::engine::{Claim, Completed, Config, Engine, EngineError, Flow, Priority, Terms};
 
-use super::{Does, Item, Stage, enqueue, item, occupy, outputs};
+use super::{Does, Item, Stage, enqueue, enqueue_on, item, occupy, outputs};
 
 #[tokio::test]
 async fn items_that_wait_together_run_together_by_key() {
@@ -145,4 +145,48 @@ async fn work_that_its_owner_took_back_never_reaches_the_device() {
     assert_eq!(pending.pop().unwrap().await.unwrap().output, 2);
     assert!(!claims[1].withdraw(), "a device has begun it");
     assert_eq!(stage.batches(), [[0], [2]]);
+}
+
+#[tokio::test]
+async fn a_flow_that_floods_delays_another_by_one_batch_at_most() {
+    let stage = Stage::new();
+    let engine = stage.start(Config { max_batch: 4, ..Config::default() });
+    let mut pending = vec![occupy(&engine, &stage).await];
+    let on = |flow| Terms { flow: Flow(flow), ..Terms::default() };
+    for id in 1..=40 {
+        pending.push(enqueue_on(&engine, item(id, Does::Echo), on(1)).await);
+    }
+    pending.push(enqueue_on(&engine, item(41, Does::Echo), on(2)).await);
+    stage.open();
+    outputs(pending).await;
+    assert!(stage.batches()[1].contains(&41), "{:?}", stage.batches());
+    assert_eq!(engine.depth().items, 0);
+}
+
+#[tokio::test]
+async fn the_urgent_go_first_but_the_old_are_not_starved() {
+    let stage = Stage::new();
+    let max_age = Duration::from_millis(50);
+    let engine = stage.start(Config { max_batch: 1, max_age, ..Config::default() });
+    let mut pending = vec![occupy(&engine, &stage).await];
+    let on = |priority| Terms { priority, ..Terms::default() };
+    for (id, priority) in
+        [(1, Priority::Low), (2, Priority::Normal), (3, Priority::High), (4, Priority::High)]
+    {
+        pending.push(enqueue_on(&engine, item(id, Does::Echo), on(priority)).await);
+    }
+    // An item that nobody lets in before it expires tells that the others have grown old.
+    let old = Instant::now() + max_age;
+    let late = engine.submit(item(9, Does::Echo), Terms::until(Some(old))).await;
+    assert_eq!(late, Err(EngineError::Expired));
+    for id in [5, 6, 7] {
+        pending.push(enqueue_on(&engine, item(id, Does::Echo), on(Priority::High)).await);
+    }
+    stage.open();
+    outputs(pending).await;
+    let order = stage.batches().concat();
+    // Every second place is theirs who are old: 1 to 4, by age.
+    let place = |id| order.iter().position(|other| *other == id).unwrap();
+    assert!(place(1) <= 2 && place(2) <= 4, "{order:?}");
+    assert!(place(3) <= 2 && place(4) <= 4, "the urgent have the others: {order:?}");
 }
