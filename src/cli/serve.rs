@@ -93,14 +93,14 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {listen}; choose another --listen"))?;
     // Before the models: what is wrong with a certificate or a key file is told at once.
-    let config = settings.server.clone();
+    let mut config = settings.server.clone();
     let guard = Arc::new(Guard::open(&config.tls, &config.auth)?);
     let telemetry = &settings.telemetry;
     let address = telemetry.metrics.then_some(telemetry.metrics_listen);
     let exporter = Exporter::install(address).await.context("--metrics")?;
     let otlp = telemetry.otlp.clone().or_environment(|name| std::env::var(name).ok());
     let tracer = Tracer::start(otlp)?;
-    let config = server::Config { tracer: tracer.clone(), ..settings.server.clone() };
+    config.tracer = tracer.clone();
     let catalog = tokio::task::spawn_blocking(move || catalog(&settings)).await??;
     output::say(format_args!("gRPC on {}", listener.local_addr()?));
     if let Some(address) = exporter.address() {

@@ -1,6 +1,6 @@
 //! Metrics, traces and logs: every name, label and bucket.
 //!
-//! Imports: bounds.
+//! Imports: units, bounds.
 
 mod config;
 mod exporter;

@@ -136,7 +136,7 @@ mod tests {
             ("https://localhost:4317", Some("ca.pem"), None),
             ("localhost:4317", None, Some("endpoint must begin with http:// or https://")),
             ("ftp://localhost", None, Some("endpoint must begin with http:// or https://")),
-            ("http://", None, Some("endpoint cannot be read: invalid format")),
+            ("http://", None, Some("endpoint cannot be read: empty string")),
             (
                 "https://localhost",
                 None,
