@@ -11,9 +11,11 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::client::{ServerArgs, Session, explained};
 use super::options::ModelArgs;
 use super::story::{QUESTIONS, Seen, Story};
+use super::verdicts::{self, Found};
 use super::{images, output};
 use crate::config::Settings;
 use crate::proto::v1;
+use crate::proto::v1::verify_stream_response::Message;
 use crate::scenes::{Cue, FaceSpec, HELD_OUT, clip, draw};
 
 /// Frames that wait between the one who draws and the one who sends.
@@ -63,17 +65,20 @@ async fn demo(args: &DemoArgs, settings: &Settings) -> anyhow::Result<()> {
         QUESTIONS.len()
     ));
     let started = Instant::now();
-    let seen = tokio::select! {
+    let (seen, verdicts) = tokio::select! {
         seen = stream(&mut session, args, &specs) => seen?,
         _ = tokio::signal::ctrl_c() => anyhow::bail!("stopped; no report was written"),
     };
     let wall = started.elapsed();
     session.close().await?;
-    let story = Story::new(&seen, args.fps, wall);
+    let story = Story::new(&seen, &verdicts, args.fps, wall);
     for line in story.lines() {
         output::say(line);
     }
     let (head, rows) = story.table();
+    output::table(&head, &rows);
+    output::say("");
+    let (head, rows) = story.verdicts();
     output::table(&head, &rows);
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot make {}", args.out.display()))?;
@@ -98,12 +103,13 @@ fn try_out(seed: u64) -> FaceSpec {
     face.with_cue(Cue::UnevenTeeth, true)
 }
 
-/// Streams the clip and gives every frame with its answer, in order.
+/// Streams the clip and gives every frame with its answer, in order, and how each question's
+/// prompt stood.
 async fn stream(
     session: &mut Session,
     args: &DemoArgs,
     specs: &[FaceSpec],
-) -> anyhow::Result<Vec<Seen>> {
+) -> anyhow::Result<(Vec<Seen>, Vec<Found>)> {
     let (sender, receiver) = mpsc::channel(DRAWN_AHEAD);
     let drawn = tokio::task::spawn_blocking({
         let (specs, side_px, fps) = (specs.to_vec(), args.side_px, args.fps);
@@ -113,9 +119,18 @@ async fn stream(
     let mut answers = answers.map_err(|status| explained(&status))?.into_inner();
     let bar = output::progress(specs.len() as u64, "frames");
     let mut seen: Vec<Seen> = Vec::with_capacity(specs.len());
+    let mut verdicts: Vec<Found> = QUESTIONS.iter().map(|_| Found::nothing()).collect();
     while let Some(answer) = answers.message().await.map_err(|status| explained(&status))? {
-        let Some(v1::verify_stream_response::Message::Result(result)) = answer.message else {
-            continue;
+        let result = match answer.message {
+            Some(Message::Result(result)) => result,
+            Some(Message::Summary(summary)) => {
+                let prompts = summary.verdicts.iter().flat_map(|verdicts| &verdicts.prompts);
+                for (verdict, prompt) in verdicts.iter_mut().zip(prompts) {
+                    *verdict = Found::new(prompt);
+                }
+                continue;
+            }
+            Some(Message::Event(_)) | None => continue,
         };
         let spec = specs.get(result.sequence as usize).context("an unknown frame was answered")?;
         seen.push(Seen::new(spec, result)?);
@@ -132,7 +147,7 @@ async fn stream(
         specs.len(),
         seen.len()
     );
-    Ok(seen)
+    Ok((seen, verdicts))
 }
 
 /// Draws and sends the configuration and every frame; stops where nobody listens any more.
@@ -172,6 +187,9 @@ fn config() -> v1::StreamConfig {
             ..Default::default()
         }),
         detection: Some(v1::DetectionQuery::default()),
+        verdicts: Some(verdicts::query(
+            QUESTIONS.iter().map(|question| (question.prompt, question.opposite)),
+        )),
         heatmaps: Some(v1::HeatmapQuery {
             prompts: QUESTIONS.iter().map(|question| question.prompt.to_owned()).collect(),
             ..Default::default()

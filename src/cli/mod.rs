@@ -14,6 +14,7 @@ mod output;
 mod serve;
 mod story;
 mod train;
+mod verdicts;
 mod verify;
 
 use clap::{Parser, Subcommand};

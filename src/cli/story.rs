@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use super::verdicts::{Found, stretches};
 use crate::evaluation::localisation::{Map, Placement, Site};
 use crate::proto::v1;
 use crate::report::{Body, Chart, Figure, Picture, Report, Section, Series, Span, Table};
@@ -114,6 +115,7 @@ impl Seen {
 /// The whole clip.
 pub(super) struct Story<'a> {
     seen: &'a [Seen],
+    verdicts: &'a [Found],
     fps: u32,
     wall: Duration,
     rows: Vec<Row>,
@@ -128,9 +130,9 @@ struct Row {
 
 impl<'a> Story<'a> {
     /// Measures the answers against the truth.
-    pub(super) fn new(seen: &'a [Seen], fps: u32, wall: Duration) -> Self {
+    pub(super) fn new(seen: &'a [Seen], verdicts: &'a [Found], fps: u32, wall: Duration) -> Self {
         let rows = (0..QUESTIONS.len()).map(|index| Row::measure(seen, index)).collect();
-        Self { seen, fps, wall, rows }
+        Self { seen, verdicts, fps, wall, rows }
     }
 
     fn latency_ms(&self, share: f64) -> f64 {
@@ -182,11 +184,23 @@ impl<'a> Story<'a> {
         (head, rows.collect())
     }
 
+    /// Prompts against when they were found, and when they were so.
+    pub(super) fn verdicts(&self) -> (Vec<&'static str>, Vec<Vec<String>>) {
+        let head = vec!["prompt", "verdict", "of the time", "found", "drawn"];
+        let rows = QUESTIONS.iter().zip(self.verdicts).map(|(question, found)| {
+            let [verdict, share, segments] = found.cells();
+            let drawn = stretches(&self.spans(question.cue));
+            vec![question.prompt.to_owned(), verdict, share, segments, drawn]
+        });
+        (head, rows.collect())
+    }
+
     /// The report as a page.
     pub(super) fn report(&self, side_px: u32) -> Report {
         let figure = |value: String, label: &str| Figure { value, label: label.to_owned() };
-        let (head, rows) = self.table();
-        let head = head.into_iter().map(str::to_owned).collect();
+        let table = |(head, rows): (Vec<&str>, _)| {
+            Body::Table(Table { head: head.into_iter().map(str::to_owned).collect(), rows })
+        };
         Report {
             title: "veriframe demo".to_owned(),
             lead: "A generated clip went through a veriframe server as JPEG frames over gRPC. The \
@@ -207,12 +221,20 @@ impl<'a> Story<'a> {
                            without it, by the margin between the prompt and its opposite. Heat and hottest point: over the frames that show the cue, \
                            against the mask it was drawn with."
                         .to_owned(),
-                    body: Body::Table(Table { head, rows }),
+                    body: table(self.table()),
+                },
+                Section {
+                    title: "Verdicts over time".to_owned(),
+                    note: "What the server said of the whole clip: when each prompt held, by its \
+                           smoothed margin over its opposite, and where it showed best. Drawn: the \
+                           truth."
+                        .to_owned(),
+                    body: table(self.verdicts()),
                 },
                 Section::charts(
                     "Scores over time",
                     "Margin: how much nearer the frame is to the prompt than to its opposite (uneven \
-                     teeth, even teeth). Shaded: the cue is drawn.",
+                     teeth, even teeth). Shaded: the cue is drawn. Bars: the server's segments.",
                     &self.charts(),
                 ),
                 Section {
@@ -233,6 +255,7 @@ impl<'a> Story<'a> {
                 let asked = QUESTIONS.iter().enumerate().filter(|(_, q)| q.cue == cue);
                 let series = asked.map(|(index, question)| Series {
                     name: question.prompt.to_owned(),
+                    found: self.verdicts.get(index).map(Found::spans).unwrap_or_default(),
                     points: (0..self.seen.len())
                         .map(|frame| (seconds(frame), f64::from(self.seen[frame].margin(index))))
                         .collect(),

@@ -26,6 +26,8 @@ pub struct Series {
     pub name: String,
     /// Seconds and values.
     pub points: Vec<(f64, f64)>,
+    /// What was found of it: bars in its colour, below the lines.
+    pub found: Vec<Span>,
 }
 
 /// A stretch of time in which something was so.
@@ -39,12 +41,17 @@ pub struct Span {
     pub name: String,
 }
 
+/// Left and right, top and height.
+type Corners = ((f64, f64), (f64, f64));
+
 const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 170.0;
 const LEFT: f64 = 52.0;
 const RIGHT: f64 = 12.0;
 const TOP: f64 = 30.0;
 const BOTTOM: f64 = 24.0;
+/// Height of a bar.
+const BAR: f64 = 6.0;
 const COLORS: [&str; 4] = ["#2563eb", "#d97706", "#059669", "#9333ea"];
 
 impl Chart {
@@ -59,20 +66,18 @@ impl Chart {
         let y = |value: f64| {
             TOP + (HEIGHT - TOP - BOTTOM) * (1.0 - (value - low) / (high - low).max(1e-9))
         };
+        let stretch = |span: &Span| (x(span.from), x(span.to));
         for span in &self.spans {
-            let (from, to) = (x(span.from), x(span.to));
-            push(
-                &mut svg,
-                format_args!(
-                    r#"<rect class="span" x="{from:.1}" y="{TOP}" width="{:.1}" height="{:.1}"><title>{}</title></rect>"#,
-                    to - from,
-                    HEIGHT - TOP - BOTTOM,
-                    escape(&span.name)
-                ),
-            );
+            let down = (TOP, HEIGHT - TOP - BOTTOM);
+            rect(&mut svg, r#"class="span""#, (stretch(span), down), &span.name);
         }
         self.axes(&mut svg, (low, high), &x, &y);
-        for (series, color) in self.series.iter().zip(COLORS.iter().cycle()) {
+        for (row, (series, color)) in self.series.iter().zip(COLORS.iter().cycle()).enumerate() {
+            let top = HEIGHT - BOTTOM - BAR * (self.series.len() - row) as f64;
+            for span in &series.found {
+                let fill = format!(r#"fill="{color}""#);
+                rect(&mut svg, &fill, (stretch(span), (top, BAR - 1.0)), &span.name);
+            }
             let points: Vec<String> = series
                 .points
                 .iter()
@@ -159,6 +164,17 @@ impl Chart {
         let air = ((high - low) * 0.08).max(1e-3);
         (low - air, high + air)
     }
+}
+
+/// A rectangle `((left, right), (top, height))` with a title.
+fn rect(svg: &mut String, paint: &str, ((left, right), (top, height)): Corners, title: &str) {
+    let (width, title) = (right - left, escape(title));
+    push(
+        svg,
+        format_args!(
+            r#"<rect {paint} x="{left:.1}" y="{top:.1}" width="{width:.1}" height="{height:.1}"><title>{title}</title></rect>"#
+        ),
+    );
 }
 
 fn push(svg: &mut String, text: std::fmt::Arguments<'_>) {

@@ -120,7 +120,11 @@ mod tests {
             title: "<b>prompt</b>".to_owned(),
             unit: "cosine".to_owned(),
             seconds: 2.0,
-            series: vec![Series { name: "score".to_owned(), points: vec![(0.0, 0.1), (2.0, 0.4)] }],
+            series: vec![Series {
+                name: "score".to_owned(),
+                points: vec![(0.0, 0.1), (2.0, 0.4)],
+                found: vec![Span { from: 0.7, to: 1.4, name: "<i>found".to_owned() }],
+            }],
             spans: vec![Span { from: 0.5, to: 1.5, name: "cue on".to_owned() }],
         };
         let report = Report {
@@ -132,6 +136,7 @@ mod tests {
         assert!(!html.contains("<script>"), "{html}");
         assert!(!html.contains("<b>prompt"), "{html}");
         assert!(html.contains("<polyline"), "{html}");
+        assert!(html.contains("<title>&lt;i&gt;found</title>"), "{html}");
     }
 
     #[test]

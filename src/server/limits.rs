@@ -32,6 +32,8 @@ pub struct RequestLimits {
     pub max_heatmap_bytes: usize,
     /// Frames of one stream that are worked on at once. Default 64.
     pub max_in_flight: usize,
+    /// Segments of one prompt that a stream's summary lists. Default 64.
+    pub max_verdict_segments: usize,
 }
 
 impl Default for RequestLimits {
@@ -47,6 +49,7 @@ impl Default for RequestLimits {
             max_heatmaps: 64,
             max_heatmap_bytes: 64 << 20,
             max_in_flight: 64,
+            max_verdict_segments: 64,
         }
     }
 }
@@ -65,6 +68,7 @@ impl RequestLimits {
         bounds.number("max_heatmaps", self.max_heatmaps, 1..=65_536);
         bounds.bytes("max_heatmap_bytes", self.max_heatmap_bytes, 1 << 10..=1 << 30);
         bounds.number("max_in_flight", self.max_in_flight, 1..=4096);
+        bounds.number("max_verdict_segments", self.max_verdict_segments, 1..=1024);
         bounds.breaches()
     }
 

@@ -40,7 +40,7 @@ pub struct VerifyRequest {
 }
 
 /// Scores of the whole frame.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Similarity {
     /// Name of a CLIP model; the default one where `None`.
     pub model: Option<String>,

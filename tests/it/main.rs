@@ -18,6 +18,7 @@ mod served;
 mod stream;
 mod support;
 mod telemetry;
+mod verdicts;
 mod verify;
 mod weights;
 mod yolo;

@@ -1,9 +1,11 @@
 //! Every result on its way out, and what the summary says of them all.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tonic::Status;
 
+use super::verdicts::{Judge, Plan};
 use super::window::{DropReason, Ending};
 use super::work::Answered;
 use crate::proto::v1;
@@ -14,11 +16,13 @@ use crate::serving::ServingError;
 use crate::telemetry::metrics::{self, ExpiryStage, FrameOutcome};
 
 /// A frame that the server has taken from the stream.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Accepted {
     pub(super) sequence: u64,
     pub(super) presentation_time: Option<prost_types::Duration>,
     pub(super) arrived: Instant,
+    /// The verdicts that its configuration asks for.
+    pub(super) verdicts: Option<Arc<Plan>>,
 }
 
 /// What the work on a frame came to, and when.
@@ -45,9 +49,18 @@ pub(super) enum End {
     Refused(Status),
 }
 
+/// A frame's result on its way out.
+pub(super) struct Passed {
+    pub(super) result: v1::FrameResult,
+    /// What is to be sent right after it.
+    pub(super) events: Vec<v1::SegmentEvent>,
+}
+
 /// The last that a stream says.
 #[derive(Debug)]
 pub(super) struct Closing {
+    /// What goes before the summary.
+    pub(super) events: Vec<v1::SegmentEvent>,
     pub(super) summary: v1::StreamSummary,
     /// What ends the call; OK where `None`.
     pub(super) status: Option<Status>,
@@ -60,27 +73,29 @@ pub(super) struct Account {
     counts: v1::StreamSummary,
     latency: Duration,
     longest: Duration,
+    judge: Judge,
 }
 
 impl Account {
     pub(super) fn new(started: Instant) -> Self {
         let counts = v1::StreamSummary::default();
-        Self { started, counts, latency: Duration::ZERO, longest: Duration::ZERO }
+        let (latency, longest, judge) = (Duration::ZERO, Duration::ZERO, Judge::default());
+        Self { started, counts, latency, longest, judge }
     }
 
-    /// The message that tells how a frame ended.
+    /// How a frame ended, for the client.
     ///
     /// Every result of a stream passes here: once, in the order of the frames, just before it is
     /// sent. So whatever follows from results in their order (the counts of the summary, verdicts
     /// over time) is made here, with no thought of windows, readers or the work of other frames.
-    /// What belongs to a frame goes into its result, so that nothing but results waits for readers.
+    /// What belongs to a frame goes into its result; what opens or closes with it waits with it.
     pub(super) fn passes(
         &mut self,
         frame: Accepted,
         ending: Ending<Finished>,
         now: Instant,
-    ) -> v1::VerifyStreamResponse {
-        let Accepted { sequence, presentation_time, arrived } = frame;
+    ) -> Passed {
+        let Accepted { sequence, presentation_time, arrived, verdicts } = frame;
         let age = now.saturating_duration_since(arrived);
         let mut reused_from = None;
         let outcome = match ending {
@@ -110,10 +125,16 @@ impl Account {
             }
         };
         self.count(sequence, &outcome, reused_from.is_some());
-        let outcome = Some(outcome);
-        let result = v1::FrameResult { sequence, presentation_time, outcome, reused_from };
-        let message = Some(v1::verify_stream_response::Message::Result(result));
-        v1::VerifyStreamResponse { message }
+        let mut result = v1::FrameResult {
+            sequence,
+            presentation_time,
+            outcome: Some(outcome),
+            reused_from,
+            verdicts: Vec::new(),
+        };
+        let came = arrived.saturating_duration_since(self.started);
+        let events = self.judge.observe(verdicts.as_ref(), came, &mut result);
+        Passed { result, events }
     }
 
     fn count(&mut self, sequence: u64, outcome: &Outcome, reused: bool) {
@@ -131,7 +152,8 @@ impl Account {
     }
 
     /// What is said after the last result.
-    pub(super) fn close(&self, end: &End, now: Instant) -> Closing {
+    pub(super) fn close(&mut self, end: &End, now: Instant) -> Closing {
+        let events = self.judge.end();
         let ok = u32::try_from(self.counts.ok).unwrap_or(u32::MAX);
         let mean = self.latency.checked_div(ok);
         let summary = v1::StreamSummary {
@@ -139,9 +161,10 @@ impl Account {
             mean_latency: mean.map(respond::duration),
             max_latency: mean.map(|_| respond::duration(self.longest)),
             end: end.wire().into(),
-            ..self.counts
+            verdicts: self.judge.summary(),
+            ..self.counts.clone()
         };
-        Closing { summary, status: end.status(self.counts.last_sequence) }
+        Closing { events, summary, status: end.status(self.counts.last_sequence) }
     }
 }
 
@@ -241,7 +264,8 @@ mod tests {
             (9, Ending::Dropped(DropReason::Replaced)),
             (4, finished(Err(ServingError::invalid("frame.sequence", "no")), 0)),
         ] {
-            let frame = Accepted { sequence, presentation_time: None, arrived: started };
+            let (presentation_time, verdicts) = (None, None);
+            let frame = Accepted { sequence, presentation_time, arrived: started, verdicts };
             account.passes(frame, ending, at(9000));
         }
         let summary = account.close(&End::Draining, at(10_000)).summary;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::verdicts::{self, Plan};
 use super::window::{Policy, Rules};
 use crate::proto::v1;
 use crate::server::convert::Parts;
@@ -30,6 +31,7 @@ pub(super) struct Asked {
     from_sequence: Option<u64>,
     pub(super) resume_after: Option<u64>,
     reuse: Option<ReuseRules>,
+    verdicts: Option<Arc<Plan>>,
 }
 
 /// When a result may be reused.
@@ -61,8 +63,12 @@ impl Asked {
             from_sequence,
             resume_after,
             reuse,
+            verdicts,
         } = config;
         let verify = Parts { similarity, detection, regions, heatmaps }.convert(limits)?;
+        let verdicts = verdicts
+            .map(|query| verdicts::convert(query, verify.similarity.as_ref(), limits))
+            .transpose()?;
         let policy = match v1::OverloadPolicy::try_from(policy) {
             Ok(v1::OverloadPolicy::Unspecified) => None,
             Ok(v1::OverloadPolicy::Wait) => Some(Policy::Wait),
@@ -86,6 +92,7 @@ impl Asked {
             from_sequence,
             resume_after,
             reuse,
+            verdicts: verdicts.map(Arc::new),
         })
     }
 }
@@ -127,6 +134,7 @@ pub(super) struct FrameTerms {
     pub(super) rules: Rules,
     pub(super) frame_timeout: Option<Duration>,
     pub(super) reuse: Option<ReuseRules>,
+    pub(super) verdicts: Option<Arc<Plan>>,
 }
 
 impl FrameTerms {
@@ -140,6 +148,7 @@ impl FrameTerms {
             rules: Rules { policy, max_in_flight },
             frame_timeout: asked.frame_timeout,
             reuse: asked.reuse,
+            verdicts: asked.verdicts,
         })
     }
 }

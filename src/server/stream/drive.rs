@@ -1,6 +1,6 @@
 //! Drives one stream: what happens goes into the window, what the window decides is done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 use futures::future::{AbortHandle, Abortable, BoxFuture};
@@ -10,13 +10,14 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::account::{Accepted, Account, Closing, End, Finished};
+use super::account::{Accepted, Account, Closing, End, Finished, Passed};
 use super::intake::{Intake, Taken};
 use super::limits::StreamLimits;
 use super::patience::{Limits, Patience, Tired};
 use super::window::{Ending, Place, Window};
 use super::work::{Answered, Frames, Job};
 use crate::proto::v1;
+use crate::proto::v1::verify_stream_response::Message;
 use crate::server::deadline::earlier;
 use crate::server::status::status;
 use crate::serving::{Claim, Deadline, ServingError};
@@ -44,6 +45,8 @@ pub(super) struct Driver<S, V> {
     patience: Patience,
     limits: StreamLimits,
     account: Account,
+    /// What follows the result that was sent last, and goes before the next.
+    events: VecDeque<v1::SegmentEvent>,
     deadline: Deadline,
     draining: CancellationToken,
     /// Set once nothing more is read.
@@ -53,7 +56,6 @@ pub(super) struct Driver<S, V> {
 }
 
 /// What a stream waits for.
-#[expect(clippy::large_enum_variant, reason = "lives for a moment, from the wait to its outcome")]
 enum Event<'r> {
     /// A result can be sent.
     Room(mpsc::Permit<'r, v1::VerifyStreamResponse>),
@@ -95,6 +97,7 @@ where
             patience: Patience::new(Limits { idle, send }, now()),
             limits,
             account: Account::new(now()),
+            events: VecDeque::new(),
             deadline,
             draining,
             closing: None,
@@ -109,13 +112,14 @@ where
             if self.window.is_empty()
                 && let Some(end) = self.closing.take()
             {
-                let closing = self.account.close(&end, now());
+                let mut closing = self.account.close(&end, now());
+                closing.events.splice(0..0, self.events);
                 return Some((end, closing));
             }
             match self.event(&results).await {
                 Event::Room(permit) => {
-                    if let Some((frame, ending)) = self.window.next() {
-                        permit.send(self.account.passes(frame, ending, now()));
+                    if let Some(message) = self.next_message() {
+                        permit.send(v1::VerifyStreamResponse { message: Some(message) });
                         self.patience.taken(now());
                     }
                 }
@@ -136,7 +140,7 @@ where
 
     async fn event<'r>(&mut self, results: &'r Results) -> Event<'r> {
         let reads = self.closing.is_none() && self.window.reads();
-        let sends = self.window.is_ready();
+        let sends = self.is_ready();
         let wake = self.wake();
         let time = async {
             match wake {
@@ -156,9 +160,30 @@ where
         }
     }
 
+    /// Whether frames are still to be answered, or events to be sent.
+    fn is_busy(&self) -> bool {
+        !self.window.is_empty() || !self.events.is_empty()
+    }
+
+    /// Whether a message can be sent.
+    fn is_ready(&self) -> bool {
+        self.window.is_ready() || !self.events.is_empty()
+    }
+
+    /// The next message, if one is ready.
+    fn next_message(&mut self) -> Option<Message> {
+        if let Some(event) = self.events.pop_front() {
+            return Some(Message::Event(event));
+        }
+        let (frame, ending) = self.window.next()?;
+        let Passed { result, events } = self.account.passes(frame, ending, now());
+        self.events.extend(events);
+        Some(Message::Result(result))
+    }
+
     /// When the next limit comes.
     fn wake(&self) -> Deadline {
-        let tired = self.patience.ends(!self.window.is_empty()).map(|(at, _)| at);
+        let tired = self.patience.ends(self.is_busy()).map(|(at, _)| at);
         earlier(earlier(self.deadline, self.window.next_expiry()), tired)
     }
 
@@ -172,7 +197,7 @@ where
             self.window.expire_all();
             self.closing = Some(End::Deadline);
         }
-        match self.patience.ended(!self.window.is_empty(), now) {
+        match self.patience.ended(self.is_busy(), now) {
             Some(Tired::Idle) => self.close(End::Idle(self.limits.idle_limit)),
             Some(Tired::Unread) => {
                 self.give_up();
@@ -256,7 +281,7 @@ where
 
     /// Keeps patience and metrics up with the window.
     fn show(&mut self) {
-        if self.window.is_ready() {
+        if self.is_ready() {
             self.patience.ready(now());
         }
         self.unsent.truncate(self.window.unsent());

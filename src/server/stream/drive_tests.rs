@@ -22,6 +22,7 @@ use super::work::{Answered, Frames, Job};
 use crate::proto::v1;
 use crate::proto::v1::frame_result::Outcome;
 use crate::proto::v1::verify_stream_request::Message;
+use crate::proto::v1::verify_stream_response::Message as Answer;
 use crate::server::limits::RequestLimits;
 use crate::serving::ServingError;
 use crate::verification::VerifyRequest;
@@ -82,7 +83,11 @@ impl Frames for Benches {
             };
             result.unwrap();
             piece.end();
-            Ok(Answered { response: v1::VerifyResponse::default(), reused_from: None })
+            let score = v1::Score { contrast: 1.0, ..Default::default() };
+            let similarity = v1::SimilarityResult { scores: vec![score], ..Default::default() };
+            let response =
+                v1::VerifyResponse { similarity: Some(similarity), ..Default::default() };
+            Ok(Answered { response, reused_from: None })
         }
         .boxed()
     }
@@ -150,8 +155,8 @@ impl Staged {
     /// The next result, which there is.
     async fn result(&mut self) -> v1::FrameResult {
         match self.results.recv().await.unwrap().message.unwrap() {
-            v1::verify_stream_response::Message::Result(result) => result,
-            other @ v1::verify_stream_response::Message::Summary(_) => panic!("{other:?}"),
+            Answer::Result(result) => result,
+            other @ (Answer::Summary(_) | Answer::Event(_)) => panic!("{other:?}"),
         }
     }
 
@@ -160,8 +165,8 @@ impl Staged {
         let mut rest = Vec::new();
         while let Some(response) = self.results.recv().await {
             match response.message.unwrap() {
-                v1::verify_stream_response::Message::Result(result) => rest.push(ended(&result)),
-                other @ v1::verify_stream_response::Message::Summary(_) => panic!("{other:?}"),
+                Answer::Result(result) => rest.push(ended(&result)),
+                other @ (Answer::Summary(_) | Answer::Event(_)) => panic!("{other:?}"),
             }
         }
         rest
@@ -169,7 +174,7 @@ impl Staged {
 
     /// How it ended: the summary and the status.
     async fn end(self) -> (v1::StreamSummary, Option<Status>) {
-        let (_, Closing { summary, status }) = self.task.await.unwrap().unwrap();
+        let (_, Closing { summary, status, .. }) = self.task.await.unwrap().unwrap();
         (summary, status)
     }
 }
@@ -236,10 +241,55 @@ async fn a_reader_that_reads_nothing_is_read_no_further_and_given_up() {
     assert!(matches!(end.0, End::ReaderStuck(_)), "{:?}", end.0);
     let after = started.elapsed();
     assert!((60..61).contains(&after.as_secs()), "{after:?}");
-    let Closing { summary, status } = end.1;
+    let Closing { summary, status, .. } = end.1;
     assert_eq!(status.unwrap().code(), Code::Aborted);
     assert_eq!((summary.end(), summary.last_sequence), (v1::StreamEnd::ReaderStuck, Some(1)));
     assert_eq!(stream.rest().await, [(1, "ok")], "what was on its way can still be read");
+}
+
+/// Verdicts from the first frame on; every frame of the bench fits.
+fn with_verdicts() -> v1::StreamConfig {
+    let verdicts = v1::VerdictQuery {
+        min_frames: Some(1),
+        min_duration: Some(prost_types::Duration::default()),
+        ..Default::default()
+    };
+    v1::StreamConfig { verdicts: Some(verdicts), ..config() }
+}
+
+fn changes(events: &[v1::SegmentEvent]) -> Vec<v1::SegmentChange> {
+    events.iter().map(v1::SegmentEvent::change).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_follows_its_result_and_goes_before_the_next() {
+    let mut stream = Staged::new(with_verdicts());
+    stream.frames(1..=3).await;
+    for number in 1..=3 {
+        stream.benches.finish(number);
+    }
+    assert_eq!(ended(&stream.result().await), (1, "ok"));
+    let Some(Answer::Event(event)) = stream.results.recv().await.unwrap().message else {
+        panic!("the segment opens with the first frame");
+    };
+    assert_eq!((event.sequence, event.change()), (Some(1), v1::SegmentChange::Opened));
+    stream.requests = None;
+    assert_eq!(stream.rest().await, [(2, "ok"), (3, "ok")]);
+    let (_, Closing { events, summary, .. }) = stream.task.await.unwrap().unwrap();
+    assert_eq!(changes(&events), [v1::SegmentChange::ClosedStreamEnded]);
+    assert_eq!(summary.verdicts.unwrap().prompts[0].segment_count, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_nobody_reads_gives_the_reader_up_and_is_told_at_last() {
+    let mut stream = Staged::new(with_verdicts());
+    stream.frames([1]).await;
+    stream.benches.finish(1);
+    let (end, closing) = (&mut stream.task).await.unwrap().unwrap();
+    assert!(matches!(end, End::ReaderStuck(_)), "{end:?}");
+    let opened_and_closed = [v1::SegmentChange::Opened, v1::SegmentChange::ClosedStreamEnded];
+    assert_eq!(changes(&closing.events), opened_and_closed);
+    assert_eq!(stream.rest().await, [(1, "ok")]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -78,14 +78,18 @@ impl Intake {
 
     fn frame(&mut self, frame: v1::Frame, now: Instant) -> Taken {
         let v1::Frame { sequence, presentation_time, image } = frame;
-        let frame = Accepted { sequence, presentation_time, arrived: now };
+        let accepted = |terms: &FrameTerms| {
+            let verdicts = terms.verdicts.clone();
+            Accepted { sequence, presentation_time, arrived: now, verdicts }
+        };
         if let Some(last) = self.last_sequence.filter(|last| sequence <= *last) {
             let reason = format!("is {sequence}, must be greater than {last}");
             let error = ServingError::invalid("frame.sequence", reason);
-            return Taken::OutOfOrder { frame, error };
+            return Taken::OutOfOrder { frame: accepted(self.terms()), error };
         }
         self.last_sequence = Some(sequence);
         let terms = self.configurations.of(sequence);
+        let frame = accepted(&terms);
         if self.resume_after.is_some_and(|after| sequence <= after) {
             return Taken::Dropped { frame, reason: DropReason::AlreadyAnswered };
         }

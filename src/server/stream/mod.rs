@@ -8,7 +8,8 @@
 //!   The response owns the task, so a stream that is reset drops all of its work at once.
 //! - [`account`] sees every result in order, just before it is sent.
 //!
-//! A slow reader costs its own window: frames in it, their results, one result on its way.
+//! A slow reader costs its own window: frames in it, their results, one result on its way and the
+//! events that follow it.
 
 mod account;
 mod config;
@@ -19,6 +20,7 @@ mod intake;
 mod limits;
 mod patience;
 mod reuse;
+mod verdicts;
 mod window;
 #[cfg(test)]
 mod window_properties;
@@ -38,6 +40,7 @@ use super::deadline::within;
 use super::status::{panicked, status, stream_drained, stream_idle, too_many_streams};
 use crate::proto::v1;
 use crate::proto::v1::verify_stream_request::Message;
+use crate::proto::v1::verify_stream_response::Message as Answer;
 use crate::serving::{Flow, ServingError, Terms};
 use crate::telemetry::metrics::{self, Held, Rejection, StreamEnd};
 use account::{Closing, End};
@@ -146,27 +149,43 @@ impl Drop for Open {
     }
 }
 
+/// One message, or how the call ends.
+type Said = Result<v1::VerifyStreamResponse, Status>;
+
 /// What is still to be told. Dropped, it ends the stream's task.
 enum Told {
-    Results { results: mpsc::Receiver<v1::VerifyStreamResponse>, task: JoinSet<Option<Closing>> },
-    Status(Option<Status>),
+    Results {
+        results: mpsc::Receiver<v1::VerifyStreamResponse>,
+        task: JoinSet<Option<Closing>>,
+    },
+    /// What comes after the results.
+    Last(std::vec::IntoIter<Said>),
 }
 
 impl Told {
-    async fn next(self) -> Option<(Result<v1::VerifyStreamResponse, Status>, Self)> {
-        match self {
+    async fn next(self) -> Option<(Said, Self)> {
+        let mut last = match self {
             Self::Results { mut results, mut task } => {
                 if let Some(result) = results.recv().await {
                     return Some((Ok(result), Self::Results { results, task }));
                 }
                 // The driver has let go of its end, so it has ended; in a panic, if it says nothing.
-                let Some(Ok(Some(Closing { summary, status }))) = task.join_next().await else {
-                    return Some((Err(panicked()), Self::Status(None)));
+                let last = match task.join_next().await {
+                    Some(Ok(Some(closing))) => said_at_last(closing),
+                    Some(Ok(None) | Err(_)) | None => vec![Err(panicked())],
                 };
-                let message = Some(v1::verify_stream_response::Message::Summary(summary));
-                Some((Ok(v1::VerifyStreamResponse { message }), Self::Status(status)))
+                last.into_iter()
             }
-            Self::Status(status) => Some((Err(status?), Self::Status(None))),
-        }
+            Self::Last(last) => last,
+        };
+        Some((last.next()?, Self::Last(last)))
     }
+}
+
+/// Events, the summary, and the status where it is not OK.
+fn said_at_last(closing: Closing) -> Vec<Said> {
+    let Closing { events, summary, status } = closing;
+    let messages = events.into_iter().map(Answer::Event).chain([Answer::Summary(summary)]);
+    let messages = messages.map(|message| Ok(v1::VerifyStreamResponse { message: Some(message) }));
+    messages.chain(status.map(Err)).collect()
 }

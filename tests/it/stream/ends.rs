@@ -41,7 +41,7 @@ async fn a_server_that_shuts_down_hands_its_streams_back_and_another_one_takes_t
     assert!(stopped.is_ok(), "{stopped:?}");
     let status = told.end.as_ref().unwrap_err();
     assert_eq!(status.code(), Code::Unavailable, "{status:?}");
-    let summary = told.summary.unwrap();
+    let summary = told.summary.as_ref().unwrap();
     assert_eq!(summary.end(), v1::StreamEnd::Draining);
     let last = resume_after(status);
     assert_eq!(summary.last_sequence, Some(last));

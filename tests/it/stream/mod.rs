@@ -89,6 +89,7 @@ async fn rest(mut responses: Incoming) -> Told {
             Ok(Message::Summary(summary)) => {
                 assert!(told.summary.replace(summary).is_none(), "there is one summary");
             }
+            Ok(Message::Event(event)) => panic!("nobody asked for {event:?}"),
             Err(status) => told.end = Err(status),
         }
     }
@@ -114,14 +115,14 @@ fn dropped(result: &v1::FrameResult) -> Option<v1::DropReason> {
 fn ending(response: Option<Result<v1::VerifyStreamResponse, Status>>) -> v1::StreamEnd {
     match response.unwrap().unwrap().message.unwrap() {
         Message::Summary(summary) => summary.end(),
-        other @ Message::Result(_) => panic!("{other:?}"),
+        other @ (Message::Result(_) | Message::Event(_)) => panic!("{other:?}"),
     }
 }
 
 fn result(response: Option<Result<v1::VerifyStreamResponse, Status>>) -> v1::FrameResult {
     match response.unwrap().unwrap().message.unwrap() {
         Message::Result(result) => result,
-        other @ Message::Summary(_) => panic!("{other:?}"),
+        other @ (Message::Summary(_) | Message::Event(_)) => panic!("{other:?}"),
     }
 }
 
