@@ -37,7 +37,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const ALL: [Target; 8] = [
+pub const ALL: [Target; 9] = [
     Target { name: "image", run: image, seeds: Some("tests/golden/pictures") },
     Target { name: "raw", run: raw, seeds: None },
     Target { name: "pickle", run: pickle, seeds: None },
@@ -45,6 +45,7 @@ pub const ALL: [Target; 8] = [
     Target { name: "safetensors", run: checkpoint, seeds: None },
     Target { name: "text", run: text, seeds: None },
     Target { name: "tokenizer", run: tokenizer, seeds: None },
+    Target { name: "stream", run: stream, seeds: None },
     Target { name: "verdicts", run: verdicts, seeds: None },
 ];
 
@@ -166,6 +167,12 @@ pub fn tokenizer(data: &[u8]) {
             assert_eq!(tokens.ids.last(), Some(&tokenizer.end_token()));
         }
     });
+}
+
+/// What happens in a stream: frames come, their work ends, results are taken, rules change. Each
+/// frame gets one result, in order, and every bound holds.
+pub fn stream(data: &[u8]) {
+    veriframe::server::fuzzing::stream_window(data);
 }
 
 /// Verdicts over any frames: 8 bytes of rules, then 16 for each frame. Segments open and close in

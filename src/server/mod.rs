@@ -9,6 +9,8 @@ mod config;
 pub mod connections;
 mod convert;
 mod deadline;
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod health;
 mod limits;

@@ -134,6 +134,11 @@ fn any_tokenizer_file_is_read_or_refused() {
 }
 
 #[test]
+fn any_stream_keeps_its_contract() {
+    check("stream", 10_000);
+}
+
+#[test]
 fn any_frames_have_verdicts() {
     check("verdicts", 3000);
 }

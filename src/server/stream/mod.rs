@@ -25,6 +25,7 @@ mod window;
 #[cfg(test)]
 mod window_properties;
 mod work;
+mod world;
 
 use std::sync::{Arc, Mutex};
 
@@ -50,6 +51,7 @@ use reuse::Memory;
 use work::{Frames, Verifying};
 
 pub use limits::StreamLimits;
+pub(super) use world::run as fuzz;
 
 /// What the client gets.
 pub(super) type Responses = BoxStream<'static, Result<v1::VerifyStreamResponse, Status>>;
