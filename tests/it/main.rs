@@ -16,6 +16,7 @@ mod models;
 mod security;
 mod served;
 mod stream;
+mod stress;
 mod support;
 mod telemetry;
 mod verdicts;
