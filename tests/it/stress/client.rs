@@ -152,6 +152,7 @@ pub(super) async fn run(manner: Manner, seed: u64, count: u64, mut client: Clien
     while let Some(response) = responses.next().await {
         let response = response.unwrap_or_else(|status| panic!("{manner:?} {seed}: {status:?}"));
         match response.message.expect("a response has a message") {
+            Message::Event(event) => panic!("{manner:?} {seed}: nobody asked for {event:?}"),
             Message::Result(result) => {
                 told.count(&result);
                 assert_eq!(
