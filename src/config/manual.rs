@@ -112,6 +112,16 @@ mod tests {
     }
 
     #[test]
+    fn the_documents_it_names_are_there() {
+        let words = DEFAULT_FILE.split(|sign: char| sign.is_whitespace() || "():,;".contains(sign));
+        let named = words.filter(|word| word.starts_with("docs/") || word.starts_with("proto/"));
+        for document in named.map(|word| word.trim_end_matches('.')) {
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
+            assert!(path.exists(), "there is no {document}");
+        }
+    }
+
+    #[test]
     fn no_key_holds_a_secret() {
         for key in Schema::new().keys() {
             let secret = ["password", "secret", "token", "api_key"];

@@ -1,40 +1,37 @@
 //! Settings as they are in force, as a TOML file that says where each value comes from.
 
-use super::load::{Given, Loaded};
-use super::schema::{Key, Schema};
+use super::load::Loaded;
+use super::manual::{Entry, entries};
 
 /// Where the comments begin, unless a value is longer.
 const COMMENT_COLUMN: usize = 40;
 
 impl Loaded {
-    /// All settings as TOML, in the order of the sections. Read again as a file, they are the same
+    /// All settings as TOML, in the order of the manual. Read again as a file, they are the same
     /// settings, but for passwords in addresses, which are left out. A value that somebody set has
     /// its source behind it.
     pub fn to_toml(&self) -> String {
-        let schema = Schema::new();
         let mut lines = vec!["# What is not commented is the default.".to_owned()];
-        for section in schema.sections() {
-            let own = |key: &&Key| key.path.rsplit_once('.').map_or("", |at| at.0) == section;
-            let keys: Vec<&Key> = schema.keys().iter().filter(own).collect();
-            if !keys.is_empty() {
+        let mut last = String::new();
+        for entry in entries() {
+            let (section, name) = entry.key.rsplit_once('.').unwrap_or(("", &entry.key));
+            if section != last {
                 lines.extend([String::new(), format!("[{section}]")]);
+                section.clone_into(&mut last);
             }
-            for key in keys {
-                lines.push(line(key, self.given.iter().find(|given| given.key == key.path)));
-            }
+            lines.push(self.line(&entry, name));
         }
         lines.join("\n")
     }
-}
 
-fn line(key: &Key, given: Option<&Given>) -> String {
-    let name = key.path.rsplit('.').next().unwrap_or_default();
-    match (given, &key.default) {
-        (Some(given), _) => {
-            let pair = format!("{name} = {}", given.shown());
-            format!("{pair:COMMENT_COLUMN$} # {}", given.source)
+    fn line(&self, entry: &Entry, name: &str) -> String {
+        match self.given.iter().find(|given| given.key == entry.key) {
+            Some(given) => {
+                let pair = format!("{name} = {}", given.shown());
+                format!("{pair:COMMENT_COLUMN$} # {}", given.source)
+            }
+            None if entry.optional => format!("# {name} is not set"),
+            None => format!("{name} = {}", entry.value),
         }
-        (None, Some(value)) => format!("{name} = {value}"),
-        (None, None) => format!("# {name} is not set"),
     }
 }

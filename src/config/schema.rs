@@ -84,11 +84,6 @@ impl Schema {
         &self.keys
     }
 
-    /// Every section, the outer before the inner.
-    pub(super) fn sections(&self) -> impl Iterator<Item = &str> {
-        self.sections.iter().map(String::as_str)
-    }
-
     /// The key of this path.
     pub(super) fn key(&self, path: &str) -> Option<&Key> {
         self.keys.iter().find(|key| key.path == path)

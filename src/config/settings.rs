@@ -10,7 +10,7 @@ use crate::serving::ModelSource;
 use crate::{engine, server, telemetry};
 
 /// All settings; each section is a room's own.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// The log.
@@ -23,18 +23,6 @@ pub struct Settings {
     pub engine: engine::Config,
     /// Metrics.
     pub telemetry: telemetry::Config,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            log: telemetry::Log::default(),
-            server: server::Config::default(),
-            models: Models::default(),
-            engine: engine::Config { max_queued_items: 256, ..engine::Config::default() },
-            telemetry: telemetry::Config::default(),
-        }
-    }
 }
 
 impl Settings {

@@ -15,7 +15,7 @@ pub struct Config {
     /// comes from the model, not from here.
     #[serde(skip)]
     pub name: String,
-    /// Items that may wait. Default 64, 1 to 1 000 000.
+    /// Items that may wait. Default 256, 1 to 1 000 000.
     pub max_queued_items: usize,
     /// Bytes that may wait. Default 256 MiB, 1 B to 64 GiB.
     #[serde(with = "crate::units::bytes")]
@@ -57,7 +57,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             name: "model".into(),
-            max_queued_items: 64,
+            max_queued_items: 256,
             max_queued_bytes: 256 << 20,
             max_batch: 8,
             max_batch_wait: Duration::from_millis(2),
