@@ -363,6 +363,31 @@ fn archives_that_unpack_to_too_much_are_refused() {
 }
 
 #[test]
+fn sizes_that_the_archive_has_not_are_refused_before_anything_is_allocated() {
+    const CLAIM: u32 = 3 << 30;
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("harm.pt");
+    let mut archive = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
+    let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    let pickle = one_tensor(i64::from(CLAIM / 4), 0, &[2], &[1]);
+    for (name, bytes) in [("harm/data.pkl", pickle.as_slice()), ("harm/data/0", &[7; 16])] {
+        archive.start_file(name, stored).unwrap();
+        archive.write_all(bytes).unwrap();
+    }
+    archive.finish().unwrap();
+    // Both sizes of the last entry of the directory, which stands before the end's 22 bytes.
+    let mut bytes = std::fs::read(&path).unwrap();
+    let entry = bytes.windows(4).rposition(|four| four == b"PK\x01\x02").unwrap();
+    bytes[entry + 20..entry + 24].copy_from_slice(&CLAIM.to_le_bytes());
+    bytes[entry + 24..entry + 28].copy_from_slice(&CLAIM.to_le_bytes());
+    std::fs::write(&path, &bytes).unwrap();
+    let error = YoloCheckpoint::open(&path).unwrap_err().to_string();
+    let expected =
+        format!("file 'harm/data/0' claims {CLAIM} packed bytes, the archive has {}", bytes.len());
+    assert!(error.contains(&expected), "{error}");
+}
+
+#[test]
 fn module_trees_without_an_end_are_refused() {
     // A module that is its own child.
     let own = [

@@ -19,7 +19,7 @@ const KEY_BYTES: usize = 256;
 pub struct TorchFile {
     file: String,
     pickle: Pickle,
-    archive: ZipArchive<BufReader<File>>,
+    archive: Archive,
     /// Name of the folder within the archive, with its slash.
     folder: String,
     /// Storages that were read, each one-dimensional.
@@ -33,22 +33,25 @@ impl TorchFile {
     pub fn open(path: &Path, limits: &Limits) -> Result<Self, WeightsError> {
         let error = |reason: String| WeightsError::format(path, reason);
         let file = File::open(path).map_err(|e| error(e.to_string()))?;
-        let mut archive = ZipArchive::new(BufReader::new(file))
+        let file_bytes = file.metadata().map_err(|e| error(e.to_string()))?.len();
+        let files = ZipArchive::new(BufReader::new(file))
             .map_err(|e| error(format!("is no zip archive, as torch.save writes: {e}")))?;
-        if archive.len() > limits.entries {
-            return Err(error(format!("holds {} files, limit {}", archive.len(), limits.entries)));
+        let mut archive = Archive { files, file_bytes, limits: *limits };
+        let entries = archive.files.len();
+        if entries > limits.entries {
+            return Err(error(format!("holds {entries} files, limit {}", limits.entries)));
         }
         let is_pickle = |name: &&str| name.strip_suffix("/data.pkl").is_some_and(is_plain);
-        let found: Vec<&str> = archive.file_names().filter(is_pickle).collect();
+        let found: Vec<&str> = archive.files.file_names().filter(is_pickle).collect();
         let [name] = found[..] else {
             return Err(error(format!("holds {} files NAME/data.pkl, must be one", found.len())));
         };
         let folder = name.trim_end_matches("data.pkl").to_owned();
         let name = name.to_owned();
-        let bytes = read_entry(&mut archive, &name, limits.pickle_bytes, limits).map_err(error)?;
+        let bytes = archive.read(&name, limits.pickle_bytes).map_err(error)?;
         let order = format!("{folder}byteorder");
-        if archive.index_for_name(&order).is_some() {
-            let order = read_entry(&mut archive, &order, 64, limits).map_err(error)?;
+        if archive.files.index_for_name(&order).is_some() {
+            let order = archive.read(&order, 64).map_err(error)?;
             if order != b"little" {
                 return Err(error("its numbers are not little-endian".to_owned()));
             }
@@ -228,7 +231,7 @@ impl TorchFile {
             ));
         }
         let name = format!("{}data/{key}", self.folder);
-        let data = read_entry(&mut self.archive, &name, bytes, &self.limits)?;
+        let data = self.archive.read(&name, bytes)?;
         if data.len() as u64 != bytes {
             return Err(format!("storage {key} has {} bytes, must be {bytes}", data.len()));
         }
@@ -287,30 +290,43 @@ impl View {
     }
 }
 
-/// Reads a file of the archive that may have at most `limit_bytes`, whatever its header says.
-fn read_entry(
-    archive: &mut ZipArchive<BufReader<File>>,
-    name: &str,
-    limit_bytes: u64,
-    limits: &Limits,
-) -> Result<Vec<u8>, String> {
-    let entry = archive.by_name(name).map_err(|e| format!("file '{}': {e}", shown(name)))?;
-    let (size, packed) = (entry.size(), entry.compressed_size());
-    if size > limit_bytes {
-        return Err(format!("file '{}' has {size} bytes, limit {limit_bytes}", shown(name)));
+/// The files within a file.
+struct Archive {
+    files: ZipArchive<BufReader<File>>,
+    /// Length of the whole.
+    file_bytes: u64,
+    limits: Limits,
+}
+
+impl Archive {
+    /// Reads a file that may have at most `limit_bytes`, whatever its header says. Nothing is
+    /// allocated for a length that the archive has not.
+    fn read(&mut self, name: &str, limit_bytes: u64) -> Result<Vec<u8>, String> {
+        let entry = self.files.by_name(name);
+        let entry = entry.map_err(|e| format!("file '{}': {e}", shown(name)))?;
+        let (size, packed) = (entry.size(), entry.compressed_size());
+        if size > limit_bytes {
+            return Err(format!("file '{}' has {size} bytes, limit {limit_bytes}", shown(name)));
+        }
+        if packed > self.file_bytes {
+            let (name, whole) = (shown(name), self.file_bytes);
+            return Err(format!(
+                "file '{name}' claims {packed} packed bytes, the archive has {whole}"
+            ));
+        }
+        // A page's worth is let through: small files of one byte repeated are harmless.
+        if size > packed.saturating_mul(self.limits.expansion).saturating_add(4096) {
+            let times = self.limits.expansion;
+            return Err(format!("file '{}' unpacks to over {times} times its size", shown(name)));
+        }
+        let mut bytes = Vec::with_capacity(size as usize);
+        let mut entry = entry.take(limit_bytes.saturating_add(1));
+        entry.read_to_end(&mut bytes).map_err(|e| format!("file '{}': {e}", shown(name)))?;
+        if bytes.len() as u64 > limit_bytes {
+            return Err(format!("file '{}' has over {limit_bytes} bytes", shown(name)));
+        }
+        Ok(bytes)
     }
-    // A page's worth is let through: small files of one byte repeated are harmless.
-    if size > packed.saturating_mul(limits.expansion).saturating_add(4096) {
-        let times = limits.expansion;
-        return Err(format!("file '{}' unpacks to over {times} times its size", shown(name)));
-    }
-    let mut bytes = Vec::with_capacity(size as usize);
-    let mut entry = entry.take(limit_bytes.saturating_add(1));
-    entry.read_to_end(&mut bytes).map_err(|e| format!("file '{}': {e}", shown(name)))?;
-    if bytes.len() as u64 > limit_bytes {
-        return Err(format!("file '{}' has over {limit_bytes} bytes", shown(name)));
-    }
-    Ok(bytes)
 }
 
 /// A name of one part.
