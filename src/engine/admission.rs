@@ -32,8 +32,20 @@ impl<M: BatchModel> Dispatch<M> {
         if state.replicas.healthy() == 0 {
             return Err(state.no_replica());
         }
-        state.queue.admits(bytes).map_err(|refusal| self.refuse(&state, refusal, bytes))?;
+        let room = state.queue.admits(bytes);
+        let full = room.map_err(|refusal| (refusal, self.refuse(&state, refusal, bytes)));
+        if let Err((Refusal::Bytes { .. } | Refusal::TooLarge, error)) = full {
+            return Err(error);
+        }
         state.in_time(&key, &terms, now)?;
+        // Full of items: the flow that holds most gives way to one that holds less, or to nobody.
+        let gone = match full {
+            Ok(()) => None,
+            Err((_, error)) => match state.queue.take_greediest(&terms) {
+                Some(greediest) => Some((greediest, error)),
+                None => return Err(error),
+            },
+        };
         state.pace.arrived(now);
         let pass = Pass { key, bytes, arrived: now, terms, chance: Chance::First };
         let item = Job { input, reply: Reply::new(reply) };
@@ -41,6 +53,9 @@ impl<M: BatchModel> Dispatch<M> {
         state.show_load(&self.config().name);
         drop(state);
         self.changed.notify_all();
+        if let Some((greediest, error)) = gone {
+            greediest.item.reply.send(Err(error));
+        }
         Ok(Ticket::new(Arc::clone(self), place))
     }
 

@@ -131,13 +131,21 @@ impl<K: Eq, T> Queue<K, T> {
         if bytes > self.limits.bytes {
             return Err(Refusal::TooLarge);
         }
-        if self.line.len() >= self.limits.items {
-            return Err(Refusal::Items { queued: self.line.len() });
-        }
         if self.bytes + bytes > self.limits.bytes {
             return Err(Refusal::Bytes { queued: self.bytes });
         }
+        // Last, so that one place more is all that such an item lacks.
+        if self.line.len() >= self.limits.items {
+            return Err(Refusal::Items { queued: self.line.len() });
+        }
         Ok(())
+    }
+
+    /// Takes out one who gives way to an item on `terms`, where every place is taken: without this
+    /// a few flows that keep the line full would leave no place for the others.
+    pub(super) fn take_greediest(&mut self, terms: &Terms) -> Option<Waiting<K, T>> {
+        let place = self.turns.gives_way(terms)?;
+        self.remove(place)
     }
 
     /// Those who have their turn before an item that comes at `now` on `terms`, for sure.
@@ -354,6 +362,33 @@ mod tests {
         assert_eq!(letters(queue.take_batch(4, now)), "hchh");
         // One that grew old meanwhile.
         assert_eq!(letters(queue.take_batch(4, now + ms(1))), "yhhh");
+    }
+
+    #[test]
+    fn where_every_place_is_taken_the_greediest_flow_gives_way_to_one_with_fewer() {
+        let now = Instant::now();
+        let on = |priority, flow| Terms { priority, flow: Flow(flow), deadline: None };
+        let (low, normal, high) = (Priority::Low, Priority::Normal, Priority::High);
+        let check = |line: &[(char, Terms)], newcomer: Terms, expected: Option<char>| {
+            let mut queue = Queue::new(LIMITS);
+            for (item, terms) in line {
+                queue.push(waiting(*item, 0, now, *terms));
+            }
+            let gone = queue.take_greediest(&newcomer).map(|waiting| waiting.item);
+            assert_eq!(gone, expected, "{line:?} {newcomer:?}");
+        };
+        let flood = ['a', 'b', 'c'].map(|item| (item, on(normal, 1)));
+        check(&flood, on(normal, 2), Some('c'));
+        check(&flood, on(high, 2), Some('c'));
+        check(&flood, on(low, 2), None);
+        check(&flood, on(normal, 1), None);
+        let shared = [('a', on(normal, 1)), ('b', on(normal, 2)), ('c', on(normal, 1))];
+        check(&shared, on(normal, 3), Some('c'));
+        // One more would only turn the tables.
+        check(&shared, on(normal, 2), None);
+        let mixed = [('a', on(low, 1)), ('b', on(normal, 2)), ('c', on(normal, 2))];
+        check(&mixed, on(normal, 3), Some('a'));
+        check(&[], on(normal, 3), None);
     }
 
     #[test]

@@ -120,6 +120,19 @@ impl Turns {
         })
     }
 
+    /// Who gives way to somebody of `terms` where there is no place: the last of the account that
+    /// holds most, if it is less urgent, or as urgent and would still hold no fewer than the newcomer.
+    pub(super) fn gives_way(&self, terms: &Terms) -> Option<Place> {
+        let newcomer = Account::of(terms);
+        let own = self.accounts.get(&newcomer).map_or(0, |share| share.order.len());
+        let held = self.accounts.iter().map(|(account, share)| (account, share.order.len()));
+        let (most, held) = held.max_by_key(|(account, held)| (account.priority, *held))?;
+        let greedy = most.priority > newcomer.priority
+            || (most.priority == newcomer.priority && held > own + 1);
+        let share = greedy.then(|| self.accounts.get(most)).flatten()?;
+        share.order.last().map(|(_, place)| *place)
+    }
+
     /// The round that a flow joins with its first item: the one after the present.
     fn joining(&self, priority: Priority) -> u64 {
         let class = (priority, 0, Flow(0))..=(priority, u64::MAX, Flow(u64::MAX));

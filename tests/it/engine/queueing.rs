@@ -29,6 +29,31 @@ async fn items_that_wait_together_run_together_by_key() {
 }
 
 #[tokio::test]
+async fn a_flood_that_fills_the_queue_gives_way_to_who_holds_less() {
+    let stage = Stage::new();
+    let engine = stage.start(Config { max_queued_items: 4, max_batch: 1, ..Config::default() });
+    let mut pending = vec![occupy(&engine, &stage).await];
+    let flow = |flow| Terms { flow: Flow(flow), ..Terms::default() };
+    for id in 1..=4 {
+        pending.push(enqueue_on(&engine, item(id, Does::Echo), flow(1)).await);
+    }
+    // Of the flood's own nobody else comes in; of two others, each with its first, both do.
+    let refused = engine.submit(item(5, Does::Echo), flow(1)).now_or_never().unwrap();
+    assert!(matches!(refused, Err(EngineError::Full { queued: 4, limit: 4, .. })), "{refused:?}");
+    pending.push(enqueue_on(&engine, item(6, Does::Echo), flow(2)).await);
+    pending.push(enqueue_on(&engine, item(7, Does::Echo), flow(3)).await);
+    assert_eq!(engine.depth().items, 4);
+    stage.open();
+    let ends = join_all(pending).await;
+    let served = |end: &Result<Completed<u32>, EngineError>| end.is_ok();
+    assert_eq!(
+        ends.iter().map(served).collect::<Vec<_>>(),
+        [true, true, true, false, false, true, true]
+    );
+    assert!(matches!(ends[4], Err(EngineError::Full { .. })), "{:?}", ends[4]);
+}
+
+#[tokio::test]
 async fn the_earliest_deadline_goes_first() {
     let stage = Stage::new();
     let engine = stage.start(Config { max_batch: 1, ..Config::default() });

@@ -46,6 +46,11 @@ impl Manner {
         Self::Hasty,
     ];
 
+    /// Whether its frames may be dropped.
+    fn drops(self) -> bool {
+        matches!(self, Self::Steady(OverloadPolicy::DropOldest | OverloadPolicy::DropNewest))
+    }
+
     fn config(self, random: &mut impl RngCore) -> StreamConfig {
         let policy = match self {
             Self::Steady(policy) => policy,
@@ -138,7 +143,15 @@ pub(super) async fn run(manner: Manner, seed: u64, count: u64, mut client: Clien
         refuse_absurd(&mut client, &mut random).await;
     }
     let config = VerifyStreamRequest { message: Some(Sent::Config(manner.config(&mut random))) };
-    let (first, frames) = (stream::iter([config]), stream::iter(manner.frames(seed, count)));
+    // Those whose frames may be dropped send as a camera does; the others as fast as they may.
+    let live = manner.drops();
+    let frames = stream::iter(manner.frames(seed, count)).then(move |frame| async move {
+        if live {
+            tokio::time::sleep(Duration::from_millis(4)).await;
+        }
+        frame
+    });
+    let first = stream::iter([config]);
     let sent: std::pin::Pin<Box<dyn Stream<Item = VerifyStreamRequest> + Send>> =
         first.chain(frames).boxed();
     let mut responses = client.verify_stream(Request::new(sent)).await.unwrap().into_inner();
@@ -185,9 +198,7 @@ pub(super) async fn run(manner: Manner, seed: u64, count: u64, mut client: Clien
 
 /// What a manner must not bring about.
 fn check(manner: Manner, told: &Told) {
-    let drops =
-        matches!(manner, Manner::Steady(OverloadPolicy::DropOldest | OverloadPolicy::DropNewest));
-    assert!(drops || told.dropped == 0, "{manner:?} dropped: {told:?}");
+    assert!(manner.drops() || told.dropped == 0, "{manner:?} dropped: {told:?}");
     assert!(manner == Manner::Hasty || told.expired == 0, "{manner:?} expired: {told:?}");
     assert!(manner == Manner::Hasty || told.ok > 0, "{manner:?} was not served: {told:?}");
     // A fault fails no more than the frames that met it twice.
