@@ -28,6 +28,11 @@ impl Notes {
         request.extensions().get::<Self>().cloned().unwrap_or_default()
     }
 
+    /// The same, behind tonic.
+    pub(super) fn in_request<T>(request: &tonic::Request<T>) -> Self {
+        request.extensions().get::<Self>().cloned().unwrap_or_default()
+    }
+
     /// Who calls: the id of a key or the subject of a certificate, never the key. The first word
     /// counts.
     pub(super) fn caller(&self, name: impl Into<String>) {
@@ -40,7 +45,6 @@ impl Notes {
     }
 
     /// A frame of a stream has arrived, whatever becomes of it.
-    #[expect(dead_code, reason = "streams count their frames here from a later commit on")]
     pub(super) fn frame(&self) {
         self.0.frames.fetch_add(1, Ordering::Relaxed);
     }

@@ -104,9 +104,8 @@ impl VerificationService for Verification {
         &self,
         request: Request<Streaming<v1::VerifyStreamRequest>>,
     ) -> Result<Response<Self::VerifyStreamStream>, Status> {
-        let terms = CallTerms::in_request(&request);
         let answering = Arc::new(self.answering.clone());
-        self.streams.answer(answering, request.into_inner(), terms).await.map(Response::new)
+        self.streams.answer(answering, request).await.map(Response::new)
     }
 
     async fn embed(

@@ -9,6 +9,7 @@ mod config;
 mod name;
 mod repository;
 mod served;
+mod slots;
 mod source;
 mod stages;
 mod warm_up;
@@ -25,6 +26,7 @@ pub use config::Config;
 pub use name::ModelId;
 pub use repository::{Found, Manifest, Repository};
 pub use served::{Lease, ModelKind, Served};
+pub use slots::CpuSlot;
 pub use source::ModelSource;
 
 use crate::engine::EngineError;

@@ -51,7 +51,7 @@ pub async fn decode(
     limits: &Limits,
     terms: Terms,
 ) -> Result<Arc<Rgb8>, ServingError> {
-    let permit = catalog.cpu_permit(terms.deadline).await?;
+    let permit = catalog.cpu_permit(terms).await?;
     let limits = *limits;
     let started = Instant::now();
     let image = blocking(move || {
@@ -219,7 +219,7 @@ impl View<'_> {
             .zip(&seen.maps)
             .map(|(prompt, map)| (prompt.clone(), clip.layer_name(map.method)))
             .collect();
-        let permit = self.models.catalog().cpu_permit(self.terms.deadline).await?;
+        let permit = self.models.catalog().cpu_permit(self.terms).await?;
         let (image, fit, area) = (Arc::clone(self.image), seen.fit, seen.area);
         let (resolution, encoding) = (part.resolution, part.encoding);
         let heatmaps = blocking(move || {
@@ -392,7 +392,7 @@ impl View<'_> {
         rect: Rect,
     ) -> Result<ImageEmbedding, ServingError> {
         let (image, permit) =
-            (Arc::clone(self.image), self.models.catalog().cpu_permit(self.terms.deadline).await?);
+            (Arc::clone(self.image), self.models.catalog().cpu_permit(self.terms).await?);
         let cut = blocking(move || {
             let _held = permit;
             crop(&image, rect)

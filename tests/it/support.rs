@@ -89,7 +89,7 @@ impl TestServer {
 }
 
 /// Checkpoints in a folder of this process, made on the first call.
-fn models() -> &'static Path {
+pub(crate) fn models() -> &'static Path {
     static FOLDER: OnceLock<TempDir> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();

@@ -14,6 +14,7 @@ use crate::server::respond;
 use crate::server::status::{self, in_band};
 use crate::serving::ServingError;
 use crate::telemetry::metrics::{self, ExpiryStage, FrameOutcome};
+use crate::telemetry::traces::FrameSpan;
 
 /// A frame that the server has taken from the stream.
 #[derive(Clone, Debug)]
@@ -30,6 +31,7 @@ pub(super) struct Accepted {
 pub(super) struct Finished {
     pub(super) result: Result<Answered, ServingError>,
     pub(super) at: Instant,
+    pub(super) span: FrameSpan,
 }
 
 /// Why a stream ended.
@@ -108,7 +110,8 @@ impl Account {
                 metrics::record_expiry(ExpiryStage::Elsewhere);
                 Outcome::Expired(v1::Expired { after: Some(respond::duration(age)) })
             }
-            Ending::Finished(Finished { result, at }) => {
+            Ending::Finished(Finished { result, at, span }) => {
+                span.end(status::outcome(&result));
                 let took = at.saturating_duration_since(arrived);
                 match result {
                     Ok(Answered { response, reused_from: from }) => {
@@ -244,6 +247,7 @@ fn placed(error: ServingError) -> ServingError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::traces::FrameSpans;
 
     #[test]
     fn a_summary_counts_every_frame_once() {
@@ -254,7 +258,9 @@ mod tests {
         assert_eq!((opening.mean_latency, opening.last_sequence), (None, None));
         let ok =
             |reused_from| Ok(Answered { response: v1::VerifyResponse::default(), reused_from });
-        let finished = |result, ms| Ending::Finished(Finished { result, at: at(ms) });
+        let mut spans = FrameSpans::of_this_call();
+        let mut finished =
+            |result, ms| Ending::Finished(Finished { result, at: at(ms), span: spans.begin(0) });
         let expired = || Err(ServingError::Expired("clip".to_owned()));
         for (sequence, ending) in [
             (3, finished(ok(None), 10)),

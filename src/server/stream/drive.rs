@@ -1,6 +1,7 @@
 //! Drives one stream: what happens goes into the window, what the window decides is done.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Instant;
 
 use futures::future::{AbortHandle, Abortable, BoxFuture};
@@ -11,26 +12,49 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::account::{Accepted, Account, Closing, End, Finished, Passed};
+use super::config::FrameTerms;
 use super::intake::{Intake, Taken};
 use super::limits::StreamLimits;
 use super::patience::{Limits, Patience, Tired};
 use super::window::{Ending, Place, Window};
 use super::work::{Answered, Frames, Job};
 use crate::proto::v1;
+use crate::proto::v1::verify_stream_request::Message as Asked;
 use crate::proto::v1::verify_stream_response::Message;
 use crate::server::deadline::earlier;
+use crate::server::notes::Notes;
 use crate::server::status::status;
 use crate::serving::{Claim, Deadline, ServingError};
 use crate::telemetry::metrics::{self, Held};
+use crate::telemetry::traces::{FrameSpan, FrameSpans};
 
 /// Where results go: a channel of one place, so that at most one is on its way beside those that
 /// the window holds.
 pub(super) type Results = mpsc::Sender<v1::VerifyStreamResponse>;
 
-type Work = BoxFuture<'static, Result<Answered, ServingError>>;
+type Work = BoxFuture<'static, (Result<Answered, ServingError>, FrameSpan)>;
 
 /// The end of the work on a frame; `None` where it was given up.
 type WorkEnd = Option<(Place, Finished)>;
+
+/// What a driver begins with.
+pub(super) struct Setup<S, V> {
+    /// The client's messages after the first.
+    pub(super) requests: S,
+    /// What the first one said.
+    pub(super) intake: Intake,
+    /// Who does the work.
+    pub(super) frames: V,
+    pub(super) limits: StreamLimits,
+    /// The call's.
+    pub(super) deadline: Deadline,
+    /// Cancelled when the server begins to shut down.
+    pub(super) draining: CancellationToken,
+    /// Where frames are traced.
+    pub(super) spans: FrameSpans,
+    /// Where frames are counted for the call's line in the log.
+    pub(super) notes: Notes,
+}
 
 /// One stream, from its first configuration to its end. All of its work is polled within, so that
 /// whoever drops it drops everything.
@@ -53,6 +77,8 @@ pub(super) struct Driver<S, V> {
     closing: Option<End>,
     /// One for each result that waits to be taken.
     unsent: Vec<Held>,
+    spans: FrameSpans,
+    notes: Notes,
 }
 
 /// What a stream waits for.
@@ -79,13 +105,8 @@ where
     S: Stream<Item = Result<v1::VerifyStreamRequest, Status>> + Unpin,
     V: Frames,
 {
-    pub(super) fn new(
-        (requests, intake): (S, Intake),
-        frames: V,
-        limits: StreamLimits,
-        deadline: Deadline,
-        draining: CancellationToken,
-    ) -> Self {
+    pub(super) fn new(setup: Setup<S, V>) -> Self {
+        let Setup { requests, intake, frames, limits, deadline, draining, spans, notes } = setup;
         let StreamLimits { idle_limit: idle, send_limit: send, max_unsent_drops, .. } = limits;
         Self {
             requests,
@@ -102,6 +123,8 @@ where
             draining,
             closing: None,
             unsent: Vec::new(),
+            spans,
+            notes,
         }
     }
 
@@ -226,6 +249,9 @@ where
             Some(Err(status)) => return self.close(End::Refused(status)),
             Some(Ok(request)) => request,
         };
+        if let Some(Asked::Frame(_)) = &request.message {
+            self.notes.frame();
+        }
         let frames = &self.frames;
         let taken = self.intake.take(request, now, |asked| frames.knows(asked));
         match taken {
@@ -234,28 +260,36 @@ where
                 self.window.answer(frame, Ending::Dropped(reason));
             }
             Ok(Taken::OutOfOrder { frame, error }) => {
-                let result = Err(error);
-                self.window.answer(frame, Ending::Finished(Finished { result, at: now }));
+                let mut span = self.spans.begin(frame.sequence);
+                span.ready();
+                let finished = Finished { result: Err(error), at: now, span };
+                self.window.answer(frame, Ending::Finished(finished));
             }
-            Ok(Taken::Frame { frame, image, terms }) => {
-                let own = terms.frame_timeout.and_then(|timeout| now.checked_add(timeout));
-                let deadline = earlier(self.deadline, own);
-                self.window.set_rules(terms.rules);
-                let sequence = frame.sequence;
-                let job = Job { sequence, arrived: now, image, terms, deadline };
-                let work = self.frames.work(job);
-                let given_up = &self.given_up;
-                let withdraw =
-                    |place| given_up.get(&place).is_some_and(|(claim, _)| claim.withdraw());
-                if let Some(place) = self.window.arrive(frame, (work, deadline), withdraw)
-                    && let Some((_, abort)) = self.given_up.remove(&place)
-                {
-                    abort.abort();
-                }
-            }
+            Ok(Taken::Frame { frame, image, terms }) => self.arrive(frame, image, terms),
             Err(error) => self.close(End::Refused(status(&error))),
         }
         self.window.set_rules(self.intake.terms().rules);
+    }
+
+    fn arrive(&mut self, frame: Accepted, image: Option<v1::Image>, terms: Arc<FrameTerms>) {
+        let Accepted { sequence, arrived, .. } = frame;
+        let own = terms.frame_timeout.and_then(|timeout| arrived.checked_add(timeout));
+        let deadline = earlier(self.deadline, own);
+        self.window.set_rules(terms.rules);
+        let work = self.frames.work(Job { sequence, arrived, image, terms, deadline });
+        let mut span = self.spans.begin(sequence);
+        let work = async move {
+            let result = span.scope(work).await;
+            span.ready();
+            (result, span)
+        };
+        let given_up = &self.given_up;
+        let withdraw = |place| given_up.get(&place).is_some_and(|(claim, _)| claim.withdraw());
+        if let Some(place) = self.window.arrive(frame, (work.boxed(), deadline), withdraw)
+            && let Some((_, abort)) = self.given_up.remove(&place)
+        {
+            abort.abort();
+        }
     }
 
     /// Begins the work that there is a place for.
@@ -265,7 +299,7 @@ where
             let (abort, registration) = AbortHandle::new_pair();
             let work = Abortable::new(claim.cover(work), registration);
             let work = work.map(move |result| {
-                let finished = |result| (place, Finished { result, at: now() });
+                let finished = |(result, span)| (place, Finished { result, at: now(), span });
                 result.ok().map(finished)
             });
             self.at_work.push(work.boxed());

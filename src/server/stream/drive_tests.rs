@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
 use super::account::{Closing, End};
-use super::drive::Driver;
+use super::drive::{Driver, Setup};
 use super::intake::Intake;
 use super::limits::StreamLimits;
 use super::work::{Answered, Frames, Job};
@@ -24,7 +24,9 @@ use crate::proto::v1::frame_result::Outcome;
 use crate::proto::v1::verify_stream_request::Message;
 use crate::proto::v1::verify_stream_response::Message as Answer;
 use crate::server::limits::RequestLimits;
+use crate::server::notes::Notes;
 use crate::serving::ServingError;
+use crate::telemetry::traces::FrameSpans;
 use crate::verification::VerifyRequest;
 
 /// What has become of the work on each frame.
@@ -129,8 +131,16 @@ impl Staged {
         let draining = CancellationToken::new();
         let limits = StreamLimits { max_unsent_drops: 5, ..StreamLimits::default() };
         let deadline = limit.map(|limit| (Instant::now() + limit).into_std());
-        let driver =
-            Driver::new((receiver, intake), benches.clone(), limits, deadline, draining.clone());
+        let driver = Driver::new(Setup {
+            requests: receiver,
+            intake,
+            frames: benches.clone(),
+            limits,
+            deadline,
+            draining: draining.clone(),
+            spans: FrameSpans::of_this_call(),
+            notes: Notes::default(),
+        });
         let (sender, results) = mpsc::channel(1);
         let task = tokio::spawn(driver.run(sender));
         Self { benches, requests: Some(requests), read, results, draining, task }

@@ -33,19 +33,21 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tonic::{Status, Streaming};
+use tonic::{Request, Status, Streaming};
 use tracing::Instrument;
 
 use super::answer::Answering;
-use super::deadline::within;
+use super::deadline::{CallTerms, within};
+use super::notes::Notes;
 use super::status::{panicked, status, stream_drained, stream_idle, too_many_streams};
 use crate::proto::v1;
 use crate::proto::v1::verify_stream_request::Message;
 use crate::proto::v1::verify_stream_response::Message as Answer;
 use crate::serving::{Flow, ServingError, Terms};
 use crate::telemetry::metrics::{self, Held, Rejection, StreamEnd};
+use crate::telemetry::traces::FrameSpans;
 use account::{Closing, End};
-use drive::Driver;
+use drive::{Driver, Setup};
 use intake::Intake;
 use reuse::Memory;
 use work::{Frames, Verifying};
@@ -72,10 +74,12 @@ impl Streams {
     pub(super) async fn answer(
         &self,
         answering: Arc<Answering>,
-        mut requests: Streaming<v1::VerifyStreamRequest>,
-        terms: Terms,
+        request: Request<Streaming<v1::VerifyStreamRequest>>,
     ) -> Result<Responses, Status> {
         let open = self.open()?;
+        let terms = CallTerms::in_request(&request);
+        let notes = Notes::in_request(&request);
+        let mut requests = request.into_inner();
         let first = async { Ok(self.first(&answering, &mut requests).await) };
         let first = within(terms.deadline, "the stream's configuration", first).await;
         let config = first.map_err(|error| status(&error))??;
@@ -86,9 +90,16 @@ impl Streams {
         let known = |asked: &_| frames.knows(asked);
         let intake = Intake::open(config, limits, self.limits.max_waiting_configs, known);
         let intake = intake.map_err(|error| status(&error))?;
-        let draining = answering.draining.clone();
-        let (limits, deadline) = (self.limits, terms.deadline);
-        let driver = Driver::new((requests, intake), frames, limits, deadline, draining);
+        let driver = Driver::new(Setup {
+            requests,
+            intake,
+            frames,
+            limits: self.limits,
+            deadline: terms.deadline,
+            draining: answering.draining.clone(),
+            spans: FrameSpans::of_this_call(),
+            notes,
+        });
         let (sender, results) = mpsc::channel(1);
         let mut task = JoinSet::new();
         let drive = async move { open.until(driver.run(sender).await) };
@@ -190,4 +201,26 @@ fn said_at_last(closing: Closing) -> Vec<Said> {
     let messages = events.into_iter().map(Answer::Event).chain([Answer::Summary(summary)]);
     let messages = messages.map(|message| Ok(v1::VerifyStreamResponse { message: Some(message) }));
     messages.chain(status.map(Err)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_driver_that_panics_ends_the_call_with_internal() {
+        let (sender, results) = mpsc::channel(1);
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            let _results = sender;
+            tokio::task::yield_now().await;
+            panic!("the driver broke")
+        });
+        let told = Told::Results { results, task };
+        let told: Vec<_> = stream::unfold(told, Told::next).collect().await;
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0].as_ref().unwrap_err().code(), Code::Internal);
+    }
 }

@@ -28,8 +28,6 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
-
     #[test]
     fn every_frame_has_exactly_one_result_in_order_and_every_bound_holds(
         rules in rules(),

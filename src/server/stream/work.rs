@@ -71,10 +71,10 @@ impl Frames for Verifying {
             let one = One { answering: &answering, terms, arrived, of: Arc::clone(&job.terms) };
             let work = one.answer(sequence, job.image, &memory);
             let result = answering.guarded(arrived, terms, work).await;
-            if result.as_ref().is_err_and(|error| {
-                !matches!(error, ServingError::Expired(_) | ServingError::TooLate { .. })
-            }) {
-                locked(&memory, |memory| memory.failed(sequence));
+            match &result {
+                // It was not looked at: nothing is known against an earlier result.
+                Ok(_) | Err(ServingError::Expired(_) | ServingError::TooLate { .. }) => {}
+                Err(_) => locked(&memory, |memory| memory.failed(sequence)),
             }
             result
         }
@@ -141,7 +141,7 @@ impl One<'_> {
     }
 
     async fn sight(&self, sequence: u64, image: Arc<Rgb8>) -> Result<Sight, ServingError> {
-        let permit = self.answering.catalog.cpu_permit(self.terms.deadline).await?;
+        let permit = self.answering.catalog.cpu_permit(self.terms).await?;
         let thumbnail = blocking(move || {
             let _held = permit;
             Thumbnail::of(&image)

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use tokio::sync::OwnedSemaphorePermit;
-
 use super::super::clip::ClipService;
 use super::super::name::parts;
 use super::super::served::{Lease, Served};
 use super::super::yolo::DetectorService;
-use super::super::{Deadline, ServingError};
+use super::super::{CpuSlot, ServingError, Terms};
 use super::Catalog;
 use super::roster::Roster;
 
@@ -69,20 +67,16 @@ impl Catalog {
         self.snapshot().all(&DETECTOR)
     }
 
-    /// A place among the pictures that are decoded or drawn at once; waits for one until the
-    /// deadline.
-    pub async fn cpu_permit(
-        &self,
-        deadline: Deadline,
-    ) -> Result<OwnedSemaphorePermit, ServingError> {
-        let permit = Arc::clone(&self.cpu).acquire_owned();
-        let permit = match deadline {
-            Some(deadline) => tokio::time::timeout_at(deadline.into(), permit)
+    /// A place among the pictures that are decoded or drawn at once; waits until it is its flow's
+    /// turn, at most until the deadline.
+    pub async fn cpu_permit(&self, terms: Terms) -> Result<CpuSlot, ServingError> {
+        let slot = self.cpu.take(terms.flow);
+        match terms.deadline {
+            Some(deadline) => tokio::time::timeout_at(deadline.into(), slot)
                 .await
-                .map_err(|_| ServingError::Expired("picture preparation".to_owned()))?,
-            None => permit.await,
-        };
-        permit.map_err(|_| ServingError::Closed("picture preparation".to_owned()))
+                .map_err(|_| ServingError::Expired("picture preparation".to_owned())),
+            None => Ok(slot.await),
+        }
     }
 }
 

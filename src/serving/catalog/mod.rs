@@ -23,6 +23,7 @@ use super::build::Options;
 use super::name::ModelId;
 use super::repository::Repository;
 use super::served::{Served, Users};
+use super::slots::Slots;
 use super::source::ModelSource;
 use ledger::Ledger;
 use roster::Roster;
@@ -42,7 +43,7 @@ pub struct Catalog {
     books: Mutex<Books>,
     /// Models are built one at a time.
     loads: Arc<Semaphore>,
-    cpu: Arc<Semaphore>,
+    cpu: Slots,
     changed: watch::Sender<()>,
 }
 
@@ -67,7 +68,7 @@ impl Catalog {
             names: ArcSwap::default(),
             books: Mutex::default(),
             loads: Arc::new(Semaphore::new(1)),
-            cpu: Arc::new(Semaphore::new(options.cpu_slots.max(1))),
+            cpu: Slots::new(options.cpu_slots),
             changed: watch::Sender::new(()),
             options,
         }

@@ -2,7 +2,9 @@
 
 mod basics;
 mod ends;
+mod fairness;
 mod policies;
+mod resume;
 mod reuse;
 
 use std::pin::Pin;
