@@ -258,14 +258,15 @@ impl<M: BatchModel> State<M> {
         inputs
     }
 
-    /// Those who would only cost the device time, and what they are told.
+    /// Those who hardly could be answered in time, where others can use their seats; and what they
+    /// are told.
     fn take_hopeless(&mut self, most: usize, now: Instant) -> Vec<(Queued<M>, EngineError)> {
         let pace = &self.pace;
-        let hopeless = self.queue.take_hopeless(most, now, |key| pace.sure_run(key));
+        let hopeless = self.queue.take_hopeless(most, now, |key| pace.likely_run(key));
         let told = hopeless.into_iter().map(|item| {
             let deadline = item.pass.terms.deadline.unwrap_or(now);
             let left = deadline.saturating_duration_since(now);
-            let predicted = pace.sure_run(&item.pass.key);
+            let predicted = pace.likely_run(&item.pass.key);
             let retry_after = retry_in(predicted.saturating_sub(left));
             (item, EngineError::TooLate { predicted, left, retry_after })
         });

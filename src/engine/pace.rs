@@ -81,6 +81,12 @@ impl<K: Eq + Clone> Pace<K> {
         Rhythm { gap: self.gap, run: self.run }
     }
 
+    /// What few batches of the key run longer than; zero before enough of them were measured.
+    pub(super) fn likely_run(&self, key: &K) -> Duration {
+        let known = self.keys.iter().find(|(known, _)| known == key);
+        known.map_or(Duration::ZERO, |(_, runs)| runs.likely())
+    }
+
     /// What hardly any full batch of the key runs shorter than; zero before enough of them were
     /// measured, and where they vary widely.
     pub(super) fn sure_run(&self, key: &K) -> Duration {
@@ -112,6 +118,10 @@ impl<K: Eq + Clone> Pace<K> {
 }
 
 impl Runs {
+    fn likely(&self) -> Duration {
+        if self.batches < ENOUGH_BATCHES { Duration::ZERO } else { self.mean + self.deviation * 2 }
+    }
+
     fn sure(&self) -> Duration {
         if self.batches < ENOUGH_BATCHES {
             return Duration::ZERO;
@@ -173,6 +183,9 @@ mod tests {
         assert!(steady.sure_run(&0) > ms(99) && steady.sure_run(&0) <= ms(100), "{steady:?}");
         assert_eq!(steady.sure_share(&0), steady.sure_run(&0) / 8);
         assert_eq!(steady.sure_run(&1), Duration::ZERO, "of another key nothing is known");
+        let likely = steady.likely_run(&0);
+        assert!(likely >= ms(100) && likely < ms(101), "{likely:?}");
+        assert_eq!(after(&[100; 7]).likely_run(&0), Duration::ZERO);
         let wild: Vec<u64> = (0..50).map(|turn| if turn % 2 == 0 { 5 } else { 500 }).collect();
         assert_eq!(after(&wild).sure_run(&0), Duration::ZERO);
         // One batch that stalled makes it cautious, not severe.

@@ -1,4 +1,4 @@
-//! The caller's `grpc-timeout`, as a moment.
+//! A call's terms, from its headers: `grpc-timeout` as a moment, and the priority.
 //!
 //! tonic watches the same header, but answers CANCELLED where DEADLINE_EXCEEDED is meant, and only
 //! until the response's head. So the deadline is taken here, a little early, and every wait of a
@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 
-use crate::serving::{Deadline, ServingError, Terms};
+use crate::serving::{Deadline, Priority, ServingError, Terms};
 
-/// The header's name.
-const HEADER: &str = "grpc-timeout";
+/// The header that tells how long the caller waits.
+const TIMEOUT: &str = "grpc-timeout";
+/// The header that tells how urgent the call is.
+const PRIORITY: &str = "x-veriframe-priority";
 /// The most that the deadline is taken early, so that the answer is under way before anyone else's
 /// clock runs out.
 const MARGIN: Duration = Duration::from_millis(10);
@@ -22,18 +24,35 @@ const MARGIN: Duration = Duration::from_millis(10);
 pub(super) struct CallTerms(pub(super) Terms);
 
 impl CallTerms {
-    /// By a call's headers; `arrived` is when they came. A malformed header counts as none.
-    pub(super) fn of(headers: &HeaderMap, arrived: Instant) -> Self {
-        let timeout = headers.get(HEADER).and_then(|value| parse(value.to_str().ok()?));
+    /// By a call's headers; `arrived` is when they came. A malformed timeout counts as none, for
+    /// the protocol says so; a priority that is none is the caller's mistake.
+    pub(super) fn of(headers: &HeaderMap, arrived: Instant) -> Result<Self, ServingError> {
+        let timeout = headers.get(TIMEOUT).and_then(|value| parse(value.to_str().ok()?));
         let deadline = timeout.and_then(|timeout| {
             arrived.checked_add(timeout.saturating_sub(MARGIN.min(timeout / 20)))
         });
-        Self(Terms::until(deadline))
+        let priority = priority(headers)?;
+        Ok(Self(Terms { priority, ..Terms::until(deadline) }))
     }
 
     /// Of a request that came through the layer that sets it.
     pub(super) fn in_request<T>(request: &tonic::Request<T>) -> Terms {
         request.extensions().get::<Self>().map(|terms| terms.0).unwrap_or_default()
+    }
+}
+
+/// Normal where the caller does not say.
+fn priority(headers: &HeaderMap) -> Result<Priority, ServingError> {
+    let Some(value) = headers.get(PRIORITY) else { return Ok(Priority::Normal) };
+    match value.as_bytes() {
+        b"high" => Ok(Priority::High),
+        b"normal" => Ok(Priority::Normal),
+        b"low" => Ok(Priority::Low),
+        other => {
+            let shown: String = String::from_utf8_lossy(other).chars().take(32).collect();
+            let reason = format!("is '{shown}', must be high, normal or low");
+            Err(ServingError::invalid(PRIORITY, reason))
+        }
     }
 }
 
@@ -102,18 +121,50 @@ mod tests {
         }
     }
 
+    fn of(
+        name: &'static str,
+        value: &'static str,
+        arrived: Instant,
+    ) -> Result<Terms, ServingError> {
+        let name = http::HeaderName::from_static(name);
+        let headers = HeaderMap::from_iter([(name, http::HeaderValue::from_static(value))]);
+        CallTerms::of(&headers, arrived).map(|terms| terms.0)
+    }
+
     #[test]
     fn a_deadline_comes_a_little_early() {
         let arrived = Instant::now();
         for (value, taken) in [("10S", 9990), ("20m", 19)] {
-            let headers = HeaderMap::from_iter([(
-                http::HeaderName::from_static(HEADER),
-                http::HeaderValue::from_static(value),
-            )]);
-            let CallTerms(terms) = CallTerms::of(&headers, arrived);
-            assert_eq!(terms.deadline, Some(arrived + Duration::from_millis(taken)), "{value}");
+            let terms = of(TIMEOUT, value, arrived).unwrap();
+            assert_eq!(
+                terms,
+                Terms::until(Some(arrived + Duration::from_millis(taken))),
+                "{value}"
+            );
         }
-        assert_eq!(CallTerms::of(&HeaderMap::new(), arrived).0, Terms::default());
+        let none = CallTerms::of(&HeaderMap::new(), arrived).unwrap();
+        assert_eq!(none.0, Terms::default());
+    }
+
+    #[test]
+    fn a_priority_is_one_of_three_words() {
+        let now = Instant::now();
+        for (value, expected) in
+            [("high", Priority::High), ("normal", Priority::Normal), ("low", Priority::Low)]
+        {
+            assert_eq!(of(PRIORITY, value, now).unwrap().priority, expected);
+        }
+        for (value, shown) in [
+            ("urgent", "is 'urgent', must be high, normal or low"),
+            ("", "is ''"),
+            ("High", "High"),
+        ] {
+            let error = of(PRIORITY, value, now).unwrap_err().to_string();
+            assert!(
+                error.starts_with("x-veriframe-priority: ") && error.contains(shown),
+                "{error}"
+            );
+        }
     }
 
     #[test]

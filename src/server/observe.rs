@@ -69,7 +69,6 @@ where
         let started = Instant::now();
         let mut call = Call::begin(&mut request, started, &self.around.tracer);
         let terms = CallTerms::of(request.headers(), started);
-        request.extensions_mut().insert(terms);
         if call.method().kind != Kind::Around {
             let place = Arc::clone(&self.around.places).try_acquire_owned();
             let Ok(place) = place else {
@@ -78,6 +77,13 @@ where
                 return Box::pin(async move { Ok(call.refused(&refusal)) });
             };
             call.hold(place);
+        }
+        match terms {
+            Ok(terms) => drop(request.extensions_mut().insert(terms)),
+            Err(error) => {
+                let refusal = status::status(&error);
+                return Box::pin(async move { Ok(call.refused(&refusal)) });
+            }
         }
         let request = request.map(|body| call.notes().counting(body));
         // The clone that was polled ready answers; the other one is polled anew.

@@ -4,6 +4,7 @@
 
 mod clip;
 mod config;
+mod deadlines;
 mod decode;
 mod engine;
 mod errors;

@@ -194,24 +194,24 @@ impl<K: Eq, T> Queue<K, T> {
         expired
     }
 
-    /// Where the next batch would have `most` items and so run at least as long as `run` says of its
-    /// key: takes out every item of that key whose deadline comes before such a batch could end.
+    /// Takes out those of the next batch's key who would hardly be answered in time if they ran now,
+    /// in a batch that runs as long as `run` says of its key: the earliest deadlines first, and only
+    /// as many as others of that key fill the batch without them.
     pub(super) fn take_hopeless(
         &mut self,
         most: usize,
         now: Instant,
         run: impl FnOnce(&K) -> Duration,
     ) -> Vec<Waiting<K, T>> {
-        let seats = self.choose(most, now);
-        let full = seats.first().filter(|_| seats.len() == most);
-        let Some(lead) = full.and_then(|seat| self.line.get(&seat.place)) else {
-            return Vec::new();
-        };
-        let key = &lead.pass.key;
-        let near = self.deadlines.range(..(now + run(key), Place(0)));
-        let near = near.map(|(_, place)| *place);
+        let lead = self.choose(1, now).pop().and_then(|seat| self.line.get(&seat.place));
+        let Some(Waiting { pass: Pass { key, .. }, .. }) = lead else { return Vec::new() };
         let alike = |place: &Place| self.line.get(place).is_some_and(|next| next.pass.key == *key);
-        let hopeless: Vec<Place> = near.filter(alike).collect();
+        let near = self.deadlines.range(..(now + run(key), Place(0)));
+        let mut hopeless: Vec<Place> = near.map(|(_, place)| *place).filter(alike).collect();
+        if !hopeless.is_empty() {
+            let alike = self.line.keys().filter(|place| alike(place)).count();
+            hopeless.truncate(alike.saturating_sub(most));
+        }
         hopeless.into_iter().filter_map(|place| self.remove(place)).collect()
     }
 
@@ -423,20 +423,23 @@ mod tests {
     }
 
     #[test]
-    fn who_cannot_be_answered_by_a_full_batch_is_taken_out_before_it() {
+    fn who_would_be_late_makes_room_for_those_who_would_not() {
         let now = Instant::now();
         let run = |key: &u8| if *key == 0 { ms(100) } else { ms(900) };
         let mut queue = Queue::new(LIMITS);
-        queue.push(waiting('a', 0, now, due(now, 99)));
-        queue.push(waiting('b', 0, now, due(now, 100)));
-        queue.push(waiting('c', 1, now, due(now, 500)));
+        queue.push(waiting('a', 0, now, due(now, 90)));
+        queue.push(waiting('b', 0, now, due(now, 99)));
+        queue.push(waiting('c', 0, now, due(now, 100)));
+        queue.push(waiting('d', 1, now, due(now, 500)));
         let hopeless = |queue: &mut Queue<u8, char>, most| {
             let taken = queue.take_hopeless(most, now, run);
             taken.into_iter().map(|waiting| waiting.item).collect::<String>()
         };
-        assert_eq!(hopeless(&mut queue, 3), "", "a batch of two may run shorter");
-        assert_eq!(hopeless(&mut queue, 2), "a", "of the batch's key alone something is known");
-        assert_eq!(order(&mut queue, 2, now), "bc");
+        assert_eq!(hopeless(&mut queue, 3), "", "nobody could take their seats");
+        assert_eq!(hopeless(&mut queue, 2), "a");
+        assert_eq!(hopeless(&mut queue, 1), "b");
+        assert_eq!(hopeless(&mut queue, 1), "");
+        assert_eq!(order(&mut queue, 2, now), "cd");
     }
 
     #[test]
