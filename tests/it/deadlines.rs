@@ -195,7 +195,8 @@ async fn a_cancelled_call_frees_its_place_and_its_work_is_not_done() {
 /// after that the server itself has nothing more to do either.
 async fn settle(server: &TestServer, client: &mut Client) {
     let ready = HealthCheckRequest { service: READY.to_owned() };
-    let mut told = HealthClient::new(server.channel().await).watch(ready).await.unwrap().into_inner();
+    let mut told =
+        HealthClient::new(server.channel().await).watch(ready).await.unwrap().into_inner();
     while told.next().await.unwrap().unwrap().status() != ServingStatus::Serving {}
     let prompts = good().similarity.unwrap().prompts;
     let nulls = DEFAULT_NULLS.map(str::to_owned);
