@@ -87,9 +87,9 @@ pub(super) fn flags<const N: usize>(
     given.into_iter().filter_map(flag).collect()
 }
 
-/// The models to load; an error that says what to do where there are none.
-fn sources(models: &Models) -> anyhow::Result<Vec<ModelSource>> {
-    if !models.load.is_empty() {
+/// The models to load by path; an error that says what to do where there are none.
+pub(super) fn sources(models: &Models) -> anyhow::Result<Vec<ModelSource>> {
+    if !models.load.is_empty() || models.repository.is_some() {
         return Ok(models.load.clone());
     }
     let demo = |name: &str, path: &str| ModelSource {
@@ -108,8 +108,8 @@ fn sources(models: &Models) -> anyhow::Result<Vec<ModelSource>> {
     Ok(sources)
 }
 
-/// Loads the models.
-pub(super) fn catalog(settings: &Settings) -> anyhow::Result<Catalog> {
+/// How models are run.
+pub(super) fn options(settings: &Settings) -> anyhow::Result<Options> {
     let models = &settings.models;
     let devices = models.device.resolve().context("--device")?;
     if let Some(threads) = NonZeroUsize::new(models.threads) {
@@ -120,13 +120,18 @@ pub(super) fn catalog(settings: &Settings) -> anyhow::Result<Catalog> {
         Precision::Bf16 => Kind::BFloat16,
     };
     let defaults = Options::default();
-    let options = Options {
+    Ok(Options {
         devices,
+        replicas_per_device: models.replicas_per_device,
         kind,
         engine: settings.engine.clone(),
         cached_texts: models.cached_texts,
         cpu_slots: NonZeroUsize::new(models.cpu_slots).map_or(defaults.cpu_slots, usize::from),
-        ..defaults
-    };
-    Ok(Catalog::start(&sources(models)?, &options)?)
+        catalog: models.catalog.clone(),
+    })
+}
+
+/// Loads the models by path.
+pub(super) fn catalog(settings: &Settings) -> anyhow::Result<Catalog> {
+    Ok(Catalog::start(&sources(&settings.models)?, &options(settings)?)?)
 }

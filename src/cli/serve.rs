@@ -5,11 +5,15 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Args;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
-use super::options::{ModelArgs, catalog, flags};
+use super::options::{ModelArgs, flags, options, sources};
 use super::output;
 use crate::config::{Flag, Settings};
+use crate::libtorch;
 use crate::server::{self, Guard};
+use crate::serving::{Catalog, ModelId, Repository};
 use crate::telemetry::{Exporter, Tracer};
 
 /// Serve models over gRPC.
@@ -33,6 +37,20 @@ pub(super) struct ServeArgs {
     /// Serve no metrics. Sets `telemetry.metrics`.
     #[arg(long)]
     no_metrics: bool,
+    /// Folder of models, each NAME/VERSION/, that the admin service loads on request.
+    /// Sets `models.repository`.
+    #[arg(long, value_name = "DIR")]
+    model_repository: Option<String>,
+    /// A model of the repository to load at the start, repeatable: the highest version, or that one.
+    /// Sets `models.start`.
+    #[arg(long = "load", value_name = "NAME[@VERSION]", value_delimiter = ',')]
+    start: Vec<String>,
+    /// Replicas of each model on each device. Sets `models.replicas_per_device`.
+    #[arg(long, value_name = "REPLICAS")]
+    replicas_per_device: Option<String>,
+    /// Offer the admin service on any address; without it only on the loopback. Sets `server.admin`.
+    #[arg(long)]
+    admin: bool,
     /// Jobs that ride in one batch at most. Sets `engine.max_batch`.
     #[arg(long, value_name = "JOBS")]
     max_batch: Option<String>,
@@ -59,13 +77,18 @@ pub(super) struct ServeArgs {
     /// After a signal, how long running work may take to end, in seconds. Sets `server.drain_limit`.
     #[arg(long, value_name = "SECONDS")]
     drain_seconds: Option<u64>,
+    /// After a signal, how long calls are still accepted while health says NOT_SERVING, in seconds.
+    /// Sets `server.drain_delay`.
+    #[arg(long, value_name = "SECONDS")]
+    drain_delay_seconds: Option<u64>,
 }
 
 impl ServeArgs {
     /// The flags that were given, besides those of the models.
     pub(super) fn flags(&self) -> Vec<Flag> {
         let wait = self.max_batch_wait_ms.map(|wait| format!("{wait}ms"));
-        let drain = self.drain_seconds.map(|seconds| format!("{seconds}s"));
+        let seconds = |seconds: Option<u64>| seconds.map(|seconds| format!("{seconds}s"));
+        let start = (!self.start.is_empty()).then(|| self.start.join(","));
         flags([
             ("--listen", "server.listen", self.listen.clone()),
             ("--metrics", "telemetry.metrics_listen", self.metrics.clone()),
@@ -77,17 +100,44 @@ impl ServeArgs {
             ("--max-image-side", "server.images.max_side_px", self.max_image_side.clone()),
             ("--max-image-pixels", "server.images.max_pixels", self.max_image_pixels.clone()),
             ("--max-image-bytes", "server.images.max_bytes", self.max_image_bytes.clone()),
-            ("--drain-seconds", "server.drain_limit", drain),
+            ("--drain-seconds", "server.drain_limit", seconds(self.drain_seconds)),
+            ("--drain-delay-seconds", "server.drain_delay", seconds(self.drain_delay_seconds)),
+            ("--model-repository", "models.repository", self.model_repository.clone()),
+            ("--load", "models.start", start),
+            (
+                "--replicas-per-device",
+                "models.replicas_per_device",
+                self.replicas_per_device.clone(),
+            ),
+            ("--admin", "server.admin", self.admin.then(|| "true".to_owned())),
         ])
     }
 }
 
-/// Serves until SIGINT or SIGTERM.
+/// Serves until SIGINT or SIGTERM; a second one ends the process at once.
 pub(super) fn run(settings: Settings) -> anyhow::Result<()> {
-    tokio::runtime::Runtime::new()?.block_on(serve(settings))
+    let runtime = tokio::runtime::Runtime::new()?;
+    let served = runtime.block_on(serve(settings));
+    // A model that is still being built must not hold the end up.
+    runtime.shutdown_background();
+    match served {
+        Ok(Ended::Idle) => Ok(()),
+        // What libtorch tears down at a normal exit would be torn down under a thread that computes.
+        Ok(Ended::Computing) => libtorch::end_process(0),
+        Err(error) => Err(error),
+    }
 }
 
-async fn serve(settings: Settings) -> anyhow::Result<()> {
+/// What a server leaves behind.
+enum Ended {
+    /// No thread of a model.
+    Idle,
+    /// A model is still being built, or a batch did not end in time.
+    Computing,
+}
+
+async fn serve(settings: Settings) -> anyhow::Result<Ended> {
+    let shutdown = signals()?;
     let listen = settings.server.listen;
     let listener = TcpListener::bind(listen)
         .await
@@ -101,39 +151,57 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let otlp = telemetry.otlp.clone().or_environment(|name| std::env::var(name).ok());
     let tracer = Tracer::start(otlp)?;
     config.tracer = tracer.clone();
-    let catalog = tokio::task::spawn_blocking(move || catalog(&settings)).await??;
+    let (catalog, expected) = tokio::task::spawn_blocking(move || catalog(&settings)).await??;
     output::say(format_args!("gRPC on {}", listener.local_addr()?));
     if let Some(address) = exporter.address() {
         output::say(format_args!("metrics on http://{address}/metrics"));
     }
-    let served =
-        Box::pin(server::run_guarded(listener, Arc::new(catalog), config, guard, signalled()))
-            .await;
+    let loading = async {
+        catalog.load_expected(expected).await?;
+        output::say("models are loaded");
+        anyhow::Ok(())
+    };
+    let serving = server::run_guarded(listener, Arc::clone(&catalog), config, guard, shutdown);
+    let served = tokio::select! {
+        served = Box::pin(serving) => served.map_err(anyhow::Error::from),
+        Err(error) = loading => Err(error),
+    };
     tracer.shutdown().await;
     served?;
     output::say("stopped");
-    Ok(())
+    Ok(if catalog.is_computing() { Ended::Computing } else { Ended::Idle })
 }
 
-/// Returns at the first SIGINT or SIGTERM.
-async fn signalled() {
-    let interrupt = tokio::signal::ctrl_c();
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
+/// A catalog of the models to load, none of which is loaded yet.
+fn catalog(settings: &Settings) -> anyhow::Result<(Arc<Catalog>, Vec<ModelId>)> {
+    let models = &settings.models;
+    let repository = models.repository.as_deref().map(Repository::open).transpose();
+    let repository = repository.map_err(|reason| anyhow::anyhow!("models.repository: {reason}"))?;
+    let catalog = Arc::new(Catalog::new(options(settings)?, repository));
+    let expected = catalog.expect(&sources(models)?, &models.start)?;
+    Ok((catalog, expected))
+}
+
+/// What ends at the first SIGINT or SIGTERM. The second ends the process at once, with the exit code
+/// that shells give to a signal.
+fn signals() -> anyhow::Result<impl Future<Output = ()> + Send> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+    let stop = CancellationToken::new();
+    let stopped = stop.clone().cancelled_owned();
+    tokio::spawn(async move {
+        let mut next = async || {
+            tokio::select! {
+                _ = interrupt.recv() => SignalKind::interrupt(),
+                _ = terminate.recv() => SignalKind::terminate(),
             }
-            Err(error) => {
-                tracing::error!(%error, "SIGTERM is not heard; stop with SIGINT");
-                std::future::pending::<()>().await;
-            }
-        }
-    };
-    tokio::select! {
-        result = interrupt => if let Err(error) = result {
-            tracing::error!(%error, "SIGINT is not heard");
-        },
-        () = terminate => {}
-    }
-    tracing::info!("stopping: running work may end");
+        };
+        next().await;
+        tracing::info!("stopping: running work may end; a second signal ends it");
+        stop.cancel();
+        let second = next().await;
+        tracing::warn!("a second signal: ending at once");
+        libtorch::end_process(128 + second.as_raw_value());
+    });
+    Ok(stopped)
 }

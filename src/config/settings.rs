@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::bounds::{Bounds, Breach};
 use crate::libtorch::DeviceChoice;
-use crate::serving::ModelSource;
-use crate::{engine, server, telemetry};
+use crate::serving::{ModelId, ModelSource};
+use crate::{engine, server, serving, telemetry};
 
 /// All settings; each section is a room's own.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -44,11 +44,18 @@ impl Settings {
 pub struct Models {
     /// What to load; the built-in models where empty, the default.
     pub load: Vec<ModelSource>,
+    /// Folder of models, each `NAME/VERSION/`, that are loaded on request. Default none.
+    pub repository: Option<PathBuf>,
+    /// Those of the repository to load at the start, `NAME` (the highest version) or
+    /// `NAME@VERSION`. Default none.
+    pub start: Vec<String>,
     /// Folder of the built-in models. Default `models/demo`.
     pub demo: PathBuf,
     /// Where nets run. Default `auto`.
     #[serde(with = "crate::units::text")]
     pub device: DeviceChoice,
+    /// Replicas of each model on each device. 1 to 64, default 1.
+    pub replicas_per_device: usize,
     /// Kind of the nets' bulk. Default f32.
     pub precision: Precision,
     /// Threads of one net on the CPU; all cores where 0, the default. At most 1024.
@@ -57,6 +64,8 @@ pub struct Models {
     pub cached_texts: u64,
     /// Pictures that are decoded or drawn at once; one a core where 0, the default. At most 1024.
     pub cpu_slots: usize,
+    /// How many models there may be, and how long they may take to come and go.
+    pub catalog: serving::Config,
 }
 
 /// Kind of the nets' bulk.
@@ -74,12 +83,16 @@ impl Default for Models {
     fn default() -> Self {
         Self {
             load: Vec::new(),
+            repository: None,
+            start: Vec::new(),
             demo: PathBuf::from("models/demo"),
             device: DeviceChoice::default(),
+            replicas_per_device: 1,
             precision: Precision::default(),
             threads: 0,
             cached_texts: 10_000,
             cpu_slots: 0,
+            catalog: serving::Config::default(),
         }
     }
 }
@@ -93,9 +106,19 @@ impl Models {
         for twice in names.windows(2).filter(|pair| pair[0] == pair[1]) {
             bounds.refuse("load", format!("names '{}' twice; names must differ", twice[0]));
         }
+        if self.repository.is_none() && !self.start.is_empty() {
+            bounds.refuse("start", "names models of a repository, so repository must be set too");
+        }
+        for name in &self.start {
+            if let Err(reason) = name.parse::<ModelId>() {
+                bounds.refuse("start", format!("holds '{name}': {reason}"));
+            }
+        }
+        bounds.number("replicas_per_device", self.replicas_per_device, 1..=64);
         bounds.number("threads", self.threads, 0..=1024);
         bounds.number("cached_texts", self.cached_texts, 0..=10_000_000);
         bounds.number("cpu_slots", self.cpu_slots, 0..=1024);
+        bounds.section("catalog", self.catalog.breaches());
         bounds.breaches()
     }
 }

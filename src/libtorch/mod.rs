@@ -4,11 +4,13 @@
 
 mod cuda;
 mod devices;
+mod end;
 mod memory;
 mod threads;
 
 pub use cuda::load_cuda;
 pub use devices::{DeviceChoice, device_name};
+pub use end::end_process;
 pub use memory::release_memory;
 pub use threads::{set_threads, settle_threads};
 

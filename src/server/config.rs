@@ -15,6 +15,20 @@ use crate::vision::image::Limits;
 /// Room in an answer for all that is not heatmaps.
 const ANSWER_HEADROOM_BYTES: usize = 128 << 20;
 
+/// Which models must work for a server to be ready. All of them must have answered once before it is
+/// ready for the first time.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Readiness {
+    /// The names that it was started with, until they are unloaded: each has a working replica.
+    #[default]
+    StartModels,
+    /// Every model that is loaded.
+    AllModels,
+    /// At least one.
+    AnyModel,
+}
+
 /// How a server behaves towards its clients. Every limit answers with an error that names it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -59,6 +73,19 @@ pub struct Config {
     /// After the shutdown signal, how long running calls may take to end. Default 30 s.
     #[serde(with = "crate::units::duration")]
     pub drain_limit: Duration,
+    /// After the shutdown signal, how long calls are still accepted while health says NOT_SERVING,
+    /// so that load balancers look elsewhere before anything is refused; `drain_limit` begins after
+    /// it. Default 0.
+    #[serde(with = "crate::units::duration")]
+    pub drain_delay: Duration,
+    /// Which models must work for the server to be ready.
+    pub readiness: Readiness,
+    /// How often the models' replicas are looked at for the health service. Default 1 s.
+    #[serde(with = "crate::units::duration")]
+    pub health_interval: Duration,
+    /// Whether the admin service is offered. Where it is left out, the default, it is offered where
+    /// the server listens on the loopback alone.
+    pub admin: Option<bool>,
     /// What records traces: handed over, not configured here. The default one records none.
     #[serde(skip)]
     pub tracer: Tracer,
@@ -78,6 +105,9 @@ impl Config {
         bounds.duration("keepalive_interval", self.keepalive_interval, second..=hour);
         bounds.duration("keepalive_timeout", self.keepalive_timeout, second..=hour);
         bounds.duration("drain_limit", self.drain_limit, Duration::ZERO..=hour);
+        bounds.duration("drain_delay", self.drain_delay, Duration::ZERO..=hour);
+        let moment = Duration::from_millis(10);
+        bounds.duration("health_interval", self.health_interval, moment..=Duration::from_mins(1));
         bounds.section("images", self.image_limits.breaches());
         bounds.section("limits", self.request_limits.breaches());
         bounds.section("streams", self.streams.breaches());
@@ -85,6 +115,11 @@ impl Config {
         bounds.section("tls", self.tls.breaches());
         bounds.section("auth", self.auth.breaches());
         bounds.breaches()
+    }
+
+    /// Whether the admin service is offered by a server that listens on the loopback, or beyond it.
+    pub(super) fn offers_admin(&self, loopback: bool) -> bool {
+        self.admin.unwrap_or(loopback)
     }
 
     /// What one answer may weigh.
@@ -111,7 +146,26 @@ impl Default for Config {
             keepalive_interval: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(20),
             drain_limit: Duration::from_secs(30),
+            drain_delay: Duration::ZERO,
+            readiness: Readiness::default(),
+            health_interval: Duration::from_secs(1),
+            admin: None,
             tracer: Tracer::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn administration_is_offered_on_the_loopback_alone_unless_the_operator_says_otherwise() {
+        for (admin, loopback, beyond) in
+            [(None, true, false), (Some(true), true, true), (Some(false), false, false)]
+        {
+            let config = Config { admin, ..Config::default() };
+            assert_eq!((config.offers_admin(true), config.offers_admin(false)), (loopback, beyond));
         }
     }
 }

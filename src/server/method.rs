@@ -17,7 +17,8 @@ pub(super) enum Kind {
     Call,
     /// Many of either. Takes a place among the running calls.
     Stream,
-    /// Tells about the server. Takes no place: a full server stays observable.
+    /// Tells about the server or changes what it has. Takes no place: a full server stays observable
+    /// and can be helped.
     Around,
 }
 
@@ -29,6 +30,13 @@ const METHODS: &[(&str, Kind)] = &[
     ("veriframe.v1.VerificationService/Detect", Kind::Call),
     ("veriframe.v1.VerificationService/Explain", Kind::Call),
     ("veriframe.v1.VerificationService/ListModels", Kind::Call),
+    ("veriframe.v1.AdminService/IndexModels", Kind::Around),
+    ("veriframe.v1.AdminService/LoadModel", Kind::Around),
+    ("veriframe.v1.AdminService/UnloadModel", Kind::Around),
+    ("veriframe.v1.AdminService/SwapModel", Kind::Around),
+    ("veriframe.v1.AdminService/SetAlias", Kind::Around),
+    ("veriframe.v1.AdminService/DeleteAlias", Kind::Around),
+    ("veriframe.v1.AdminService/GetServerStatus", Kind::Around),
     ("grpc.health.v1.Health/Check", Kind::Around),
     ("grpc.health.v1.Health/Watch", Kind::Around),
     ("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Kind::Around),
@@ -73,6 +81,7 @@ mod tests {
                     for method in &service.method {
                         let path =
                             format!("{}.{}/{}", file.package(), service.name(), method.name());
+                        let around = around || service.name() == "AdminService";
                         let streams = method.client_streaming() || method.server_streaming();
                         let kind = match (around, streams) {
                             (true, _) => Kind::Around,

@@ -2,6 +2,7 @@
 //!
 //! Imports: units, bounds, telemetry, vision, explain, serving, verification, proto.
 
+mod admin;
 mod answer;
 pub mod auth;
 mod call;
@@ -13,6 +14,7 @@ mod deadline;
 pub mod fuzzing;
 mod guard;
 mod health;
+mod lifecycle;
 mod limits;
 mod listener;
 mod method;
@@ -32,25 +34,30 @@ use std::sync::Arc;
 
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 use tonic::transport::{Error as TransportError, Server};
 
 use crate::proto::DESCRIPTORS;
+use crate::proto::v1::admin_service_server::AdminServiceServer;
 use crate::proto::v1::verification_service_server::VerificationServiceServer;
 use crate::serving::Catalog;
 
+use admin::Admin;
 use answer::Answering;
 use connections::Places;
 use health::Health;
+use lifecycle::Life;
 use observe::ObserveLayer;
 use service::Verification;
 
-pub use config::Config;
+pub use config::{Config, Readiness};
 pub use guard::Guard;
 pub use health::{LIVE, READY};
 pub use limits::RequestLimits;
 pub use stream::StreamLimits;
 pub use watch::FileError;
+
+/// The longest request of an operator: a few names.
+const ADMIN_REQUEST_LIMIT_BYTES: usize = 64 << 10;
 
 /// Why a server ended other than by shutdown.
 #[derive(Debug, Error)]
@@ -69,8 +76,9 @@ pub enum ServerError {
 /// Serves `catalog` on `listener` until `shutdown` ends; returns when running calls have ended or
 /// [`Config::drain_limit`] has passed.
 ///
-/// The catalog's models are warm. Health is NOT_SERVING before, and again from the shutdown on; the
-/// service `live` is SERVING all the time.
+/// Health is NOT_SERVING until every model that the catalog expects is warm, follows the models
+/// after that, and is NOT_SERVING again from the shutdown on; the service `live` is SERVING all the
+/// time.
 pub async fn run(
     listener: TcpListener,
     catalog: Arc<Catalog>,
@@ -94,52 +102,47 @@ pub async fn run_guarded(
         tracing::warn!("API keys travel unencrypted: configure TLS, here or before this server");
     }
     let config = Arc::new(config);
-    let draining = CancellationToken::new();
+    let (health, health_service) = Health::new();
+    let life = Arc::new(Life::begin(Arc::clone(&catalog), Arc::clone(&config), health));
     let answering = Answering {
         catalog: Arc::clone(&catalog),
         config: Arc::clone(&config),
-        draining: draining.clone(),
+        draining: life.draining(),
     };
-    let (health, health_service) = Health::new().await;
-    let service = VerificationServiceServer::new(Verification::new(answering.clone()))
+    let service = VerificationServiceServer::new(Verification::new(answering))
         .max_decoding_message_size(config.max_message_bytes)
         .max_encoding_message_size(config.max_answer_bytes());
+    let admin = config.offers_admin(loopback).then(|| {
+        AdminServiceServer::new(Admin::new(Arc::clone(&catalog), Arc::clone(&life)))
+            .max_decoding_message_size(ADMIN_REQUEST_LIMIT_BYTES)
+    });
     let mut router = builder(&config)
         .layer(ObserveLayer::new(config.max_calls, config.tracer.clone()))
         .layer(guard.layer(loopback))
         .add_service(health_service)
-        .add_service(service);
+        .add_service(service)
+        .add_optional_service(admin);
     if config.auth.reflection {
         router =
             router.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
     }
 
-    let stopping = draining.clone();
-    let signal = async {
-        let ready = async {
-            health.ready().await;
-            std::future::pending::<()>().await;
-        };
-        tokio::select! {
-            () = shutdown => {}
-            () = ready => {}
-        }
-        health.stop().await;
-        stopping.cancel();
+    let leaving = async {
+        shutdown.await;
+        life.leave().await;
     };
     let places = Places::new(&config.connections);
     let incoming = listener::incoming(listener, places, guard.encryption());
-    let serving = router.serve_with_incoming_shutdown(incoming, signal);
-    let cut_off = async {
-        draining.cancelled().await;
-        tokio::time::sleep(config.drain_limit).await;
-    };
+    let serving = router.serve_with_incoming_shutdown(incoming, leaving);
     tokio::select! {
         result = serving => result?,
-        () = cut_off => tracing::warn!(limit = ?config.drain_limit, "running calls were cut off"),
+        () = life.out_of_time() => {
+            tracing::warn!(limit = ?config.drain_limit, "running calls were cut off");
+        }
+        never = life.observe() => match never {},
         never = guard.keep_fresh() => match never {},
     }
-    catalog.drain(config.drain_limit).await;
+    catalog.drain(life.time_left()).await;
     Ok(())
 }
 

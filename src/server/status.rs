@@ -8,7 +8,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt, pb};
 
 use super::auth::Refusal;
-use crate::serving::ServingError;
+use crate::serving::{CatalogError, ServingError};
 use crate::telemetry::metrics::FrameOutcome;
 
 /// When to ask again where all places for calls are taken: nobody knows when one ends.
@@ -71,6 +71,42 @@ pub(super) fn outcome<T>(result: &Result<T, ServingError>) -> FrameOutcome {
             | ServingError::Failed { .. },
         ) => FrameOutcome::Failed,
     }
+}
+
+/// Why the models were not changed, with the details that an operator can act on.
+pub(super) fn change_refused(error: &CatalogError) -> Status {
+    let text = error.to_string();
+    let precondition = |subject: &str| {
+        let details = ErrorDetails::with_precondition_failure_violation("MODEL", subject, &text);
+        (Code::FailedPrecondition, details)
+    };
+    let (code, details) = match error {
+        CatalogError::Invalid { field, reason } => {
+            let details = ErrorDetails::with_bad_request_violation(*field, reason);
+            (Code::InvalidArgument, details)
+        }
+        CatalogError::NotFound { what, name, known: _ } => {
+            (Code::NotFound, ErrorDetails::with_resource_info(*what, name, "", &text))
+        }
+        CatalogError::Conflict { model, reason: _ } | CatalogError::Broken { model, reason: _ } => {
+            precondition(model)
+        }
+        CatalogError::Busy { .. } => {
+            (Code::Aborted, ErrorDetails::with_retry_info(Some(LOADING_RETRY)))
+        }
+        CatalogError::Full { .. } => {
+            let details = ErrorDetails::with_quota_failure_violation("models", &text);
+            (Code::ResourceExhausted, details)
+        }
+        CatalogError::TooSlow { .. } => return Status::deadline_exceeded(text),
+        CatalogError::Closed => return Status::unavailable(text),
+    };
+    Status::with_error_details(code, &text, details)
+}
+
+/// The deadline came before the end of a change of the models.
+pub(super) fn change_unfinished() -> Status {
+    Status::deadline_exceeded("the deadline passed; the change goes on, the index tells its end")
 }
 
 /// The server's own call limit is reached.
@@ -219,6 +255,43 @@ mod tests {
         assert_eq!(resume_after(&idle), ("STREAM_IDLE".to_owned(), None));
         let full = too_many_streams(9).get_error_details();
         assert!(full.retry_info().is_some());
+    }
+
+    #[test]
+    fn each_refused_change_has_the_code_and_details_that_an_operator_acts_on() {
+        let model = || "clip@2".to_owned();
+        let check = |error: CatalogError, code: Code, detail: fn(&ErrorDetails) -> bool| {
+            let status = change_refused(&error);
+            assert_eq!(status.code(), code, "{error}");
+            assert_eq!(status.message(), error.to_string());
+            assert!(detail(&status.get_error_details()), "{error}: {status:?}");
+        };
+        let reason = || "no".to_owned();
+        check(
+            CatalogError::Invalid { field: "alias", reason: reason() },
+            Code::InvalidArgument,
+            |details| details.bad_request().is_some(),
+        );
+        check(
+            CatalogError::NotFound { what: "loaded model", name: model(), known: Vec::new() },
+            Code::NotFound,
+            |details| details.resource_info().is_some(),
+        );
+        for error in [
+            CatalogError::Conflict { model: model(), reason: reason() },
+            CatalogError::Broken { model: model(), reason: reason() },
+        ] {
+            check(error, Code::FailedPrecondition, |details| {
+                details.precondition_failure().is_some()
+            });
+        }
+        check(CatalogError::Busy { model: model(), doing: "loaded" }, Code::Aborted, |details| {
+            details.retry_info().is_some()
+        });
+        check(CatalogError::Full { loaded: 2, limit: 2 }, Code::ResourceExhausted, |details| {
+            details.quota_failure().is_some()
+        });
+        check(CatalogError::Closed, Code::Unavailable, |_| true);
     }
 
     #[test]

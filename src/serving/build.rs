@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tch::{Device, Kind};
 
+use super::ModelIdentity;
 use super::clip::ClipService;
 use super::config::Config;
 use super::name::ModelId;
@@ -12,7 +13,6 @@ use super::repository::Found;
 use super::served::{ModelKind, Served};
 use super::warm_up::WarmUp;
 use super::yolo::DetectorService;
-use super::{ModelIdentity, ServingError};
 use crate::engine;
 use crate::models::clip::ClipCheckpoint;
 use crate::models::yolo::YoloCheckpoint;
@@ -134,7 +134,7 @@ pub(super) fn build(id: &ModelId, found: &Found, options: &Options) -> Result<Se
         checksum: opened.checksum().to_owned(),
     };
     let replicas = Replicas::new(options, id);
-    let served = match opened {
+    match opened {
         Opened::Clip(checkpoint) => {
             ClipService::start(identity, checkpoint, replicas, options.cached_texts)
                 .map(Served::Clip)
@@ -142,15 +142,5 @@ pub(super) fn build(id: &ModelId, found: &Found, options: &Options) -> Result<Se
         Opened::Detector(checkpoint) => {
             DetectorService::start(identity, checkpoint, replicas).map(Served::Detector)
         }
-    };
-    served.map_err(|error| match error {
-        ServingError::Failed { model: _, reason } => reason,
-        other @ (ServingError::Invalid { .. }
-        | ServingError::NotFound { .. }
-        | ServingError::Overloaded { .. }
-        | ServingError::TooLate { .. }
-        | ServingError::Expired(_)
-        | ServingError::Loading(_)
-        | ServingError::Closed(_)) => other.to_string(),
-    })
+    }
 }

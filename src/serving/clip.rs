@@ -93,9 +93,8 @@ impl ClipService {
         checkpoint: ClipCheckpoint,
         replicas: Replicas,
         cached_texts: u64,
-    ) -> Result<Self, ServingError> {
+    ) -> Result<Self, String> {
         let checkpoint = Arc::new(checkpoint);
-        let fail = |reason: String| ServingError::Failed { model: identity.name.clone(), reason };
         let (warm_up, kind) = (replicas.warm_up(), replicas.kind);
         let factories = replicas.devices.iter().map(|&device| {
             let (checkpoint, name) = (Arc::clone(&checkpoint), replicas.engine.name.clone());
@@ -107,9 +106,8 @@ impl ClipService {
             Box::new(factory) as Box<dyn Fn() -> Result<ClipWorker, DeviceError> + Send>
         });
         let factories = factories.collect();
-        let engine =
-            Engine::start(replicas.engine, factories).map_err(|error| fail(error.to_string()))?;
-        let scale = checkpoint.logit_scale().map_err(|e| fail(e.to_string()))?;
+        let engine = Engine::start(replicas.engine, factories).map_err(|e| e.to_string())?;
+        let scale = checkpoint.logit_scale().map_err(|e| e.to_string())?;
         let texts = Cache::builder().max_capacity(cached_texts).build();
         Ok(Self { identity, checkpoint, scale, engine, texts })
     }

@@ -1,6 +1,6 @@
 //! Models bound to engines: the async calls that the services are made of.
 //!
-//! Imports: units, libtorch, telemetry, vision, engine, models, explain.
+//! Imports: units, bounds, libtorch, telemetry, vision, engine, models, explain.
 
 mod build;
 mod catalog;
@@ -30,7 +30,7 @@ pub use slots::CpuSlot;
 pub use source::ModelSource;
 
 use crate::engine::EngineError;
-pub use crate::engine::{Claim, Depth, Flow, Health, Priority, Terms};
+pub use crate::engine::{Claim, Depth, Expired, Flow, Health, Priority, Terms};
 
 /// When an answer stops being useful; `None` means it never does.
 pub type Deadline = Option<Instant>;

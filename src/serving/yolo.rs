@@ -45,7 +45,7 @@ impl DetectorService {
         identity: ModelIdentity,
         checkpoint: YoloCheckpoint,
         replicas: Replicas,
-    ) -> Result<Self, ServingError> {
+    ) -> Result<Self, String> {
         let checkpoint = Arc::new(checkpoint);
         let (warm_up, kind) = (replicas.warm_up(), replicas.kind);
         let factories = replicas.devices.iter().map(|&device| {
@@ -58,9 +58,7 @@ impl DetectorService {
             Box::new(factory) as Box<dyn Fn() -> Result<DetectorWorker, DeviceError> + Send>
         });
         let factories = factories.collect();
-        let engine = Engine::start(replicas.engine, factories).map_err(|error| {
-            ServingError::Failed { model: identity.name.clone(), reason: error.to_string() }
-        })?;
+        let engine = Engine::start(replicas.engine, factories).map_err(|e| e.to_string())?;
         Ok(Self { identity, checkpoint, engine })
     }
 

@@ -1,23 +1,28 @@
 //! What an operator asks a server: is it there, is it ready, what does it offer, how does it fare.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tonic::Code;
-use tonic_health::pb::HealthCheckRequest;
+use tonic::{Code, Streaming};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+use tonic_types::StatusExt;
+use veriframe::engine;
 use veriframe::proto::v1;
 use veriframe::server::{Config, LIVE, READY};
+use veriframe::serving::{Catalog, Options};
 use veriframe::telemetry::Exporter;
 
+use crate::models::{Gate, repository};
 use crate::support::{TestServer, good};
 
 fn named(service: &str) -> HealthCheckRequest {
@@ -43,6 +48,105 @@ async fn health_goes_from_not_serving_to_serving_once_models_have_answered() {
     assert_eq!(client.check(named("other")).await.unwrap_err().code(), Code::NotFound);
 }
 
+/// Reads a watch until it tells `expected`; what it told before that.
+async fn until(watch: &mut Streaming<HealthCheckResponse>, expected: ServingStatus) -> Vec<i32> {
+    let mut told = Vec::new();
+    loop {
+        let status = watch.next().await.unwrap().unwrap().status();
+        if status == expected {
+            return told;
+        }
+        told.push(status.into());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_ready_before_every_expected_model_is_warm() {
+    let catalog = Arc::new(Catalog::new(Options::default(), Some(repository())));
+    let expected = catalog.expect(&[], &["clip@1".to_owned(), "yolo".to_owned()]).unwrap();
+    let server = TestServer::serving(Config::default(), Arc::clone(&catalog)).await;
+    let mut health = HealthClient::new(server.channel().await);
+    let mut watches = Vec::new();
+    for name in ["", READY, "model/clip", "model/clip@1", "model/yolo"] {
+        let mut watch = health.watch(named(name)).await.unwrap().into_inner();
+        assert_eq!(watch.next().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+        watches.push(watch);
+    }
+    let live = health.check(named(LIVE)).await.unwrap().into_inner().status();
+    assert_eq!(live, ServingStatus::Serving);
+    let early = server.client().await.verify(good()).await.unwrap_err();
+    assert_eq!(early.code(), Code::Unavailable, "{early:?}");
+    assert!(early.get_error_details().retry_info().is_some());
+    catalog.load_expected(expected).await.unwrap();
+    for watch in &mut watches {
+        let before = until(watch, ServingStatus::Serving).await;
+        assert!(before.is_empty(), "only what changed is told: {before:?}");
+    }
+    server.client().await.verify(good()).await.unwrap();
+    server.stop().await.unwrap();
+    for watch in &mut watches {
+        assert!(until(watch, ServingStatus::NotServing).await.is_empty());
+        assert!(watch.next().await.is_none(), "an open watch does not hold the shutdown up");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_models_names_come_and_go_with_it() {
+    let catalog = Arc::new(Catalog::new(Options::default(), Some(repository())));
+    let server = TestServer::serving(Config::default(), Arc::clone(&catalog)).await;
+    let mut health = HealthClient::new(server.channel().await);
+    let mut watches = Vec::new();
+    for name in ["model/clip", "model/clip@2", "model/current"] {
+        let mut watch = health.watch(named(name)).await.unwrap().into_inner();
+        until(&mut watch, ServingStatus::ServiceUnknown).await;
+        watches.push(watch);
+    }
+    catalog.load("clip@2").await.unwrap();
+    catalog.set_alias("current", "clip").unwrap();
+    for watch in &mut watches {
+        until(watch, ServingStatus::Serving).await;
+    }
+    catalog.delete_alias("current").unwrap();
+    catalog.unload("clip").await.unwrap();
+    for watch in &mut watches {
+        until(watch, ServingStatus::ServiceUnknown).await;
+    }
+    let mut ready = health.watch(named(READY)).await.unwrap().into_inner();
+    until(&mut ready, ServingStatus::Serving).await;
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_without_a_working_replica_is_not_serving_and_nor_is_the_server() {
+    let gate = Gate::default();
+    let engine = engine::Config {
+        before_batch: Some(gate.hook("clip@1")),
+        stall_limit: Duration::from_millis(20),
+        ..engine::Config::default()
+    };
+    let config = Config { health_interval: Duration::from_millis(10), ..Config::default() };
+    let server = TestServer::with_options(config, Options { engine, ..Options::default() }).await;
+    let mut health = HealthClient::new(server.channel().await);
+    let mut watches = Vec::new();
+    for name in [READY, "model/clip", "model/clip@1"] {
+        let mut watch = health.watch(named(name)).await.unwrap().into_inner();
+        until(&mut watch, ServingStatus::Serving).await;
+        watches.push(watch);
+    }
+    server.client().await.verify(good()).await.unwrap_err();
+    for watch in &mut watches {
+        until(watch, ServingStatus::NotServing).await;
+    }
+    let other = health.check(named("model/yolo")).await.unwrap().into_inner().status();
+    assert_eq!(other, ServingStatus::Serving, "the other model works");
+    gate.open();
+    for watch in &mut watches {
+        until(watch, ServingStatus::Serving).await;
+    }
+    server.client().await.verify(good()).await.unwrap();
+    server.stop().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn reflection_lists_every_service_and_knows_the_errors_in_streams() {
     let server = TestServer::start().await;
@@ -62,6 +166,7 @@ async fn reflection_lists_every_service_and_knows_the_errors_in_streams() {
     let names: Vec<&str> = list.service.iter().map(|service| service.name.as_str()).collect();
     for name in [
         "veriframe.v1.VerificationService",
+        "veriframe.v1.AdminService",
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
     ] {

@@ -2,10 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test stops where something is not as it should be")]
 #![expect(clippy::unnecessary_wraps, reason = "parts of a request are optional on the wire")]
 
+mod admin;
 mod clip;
 mod config;
 mod deadlines;
 mod decode;
+mod drain;
 mod engine;
 mod errors;
 mod explain;
@@ -13,7 +15,9 @@ mod fuzz;
 mod health;
 mod inspect;
 mod layering;
+mod memory;
 mod models;
+mod program;
 mod security;
 mod served;
 mod stream;

@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A repository in a folder of this process: `clip` 1 and 2, `clip` 3 whose weights are cut short,
 /// `clip` 4 whose weights are no numbers, and `yolo` 1.
-fn repository() -> Repository {
+pub(crate) fn repository() -> Repository {
     static FOLDER: OnceLock<TempDir> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
@@ -98,10 +98,10 @@ fn named(result: &VerifyResult) -> BTreeSet<&str> {
 
 /// Lets batches through when it is opened.
 #[derive(Clone, Default)]
-struct Gate(Arc<(Mutex<bool>, Condvar)>);
+pub(crate) struct Gate(Arc<(Mutex<bool>, Condvar)>);
 
 impl Gate {
-    fn hook(&self, model: &'static str) -> Hook {
+    pub(crate) fn hook(&self, model: &'static str) -> Hook {
         let gate = self.clone();
         Hook::new(move |sight| {
             if sight.model == model {
@@ -112,7 +112,7 @@ impl Gate {
         })
     }
 
-    fn open(&self) {
+    pub(crate) fn open(&self) {
         *self.0.0.lock().unwrap() = true;
         self.0.1.notify_all();
     }

@@ -59,7 +59,11 @@ impl TestServer {
         });
         let catalog =
             tokio::task::spawn_blocking(move || Catalog::start(&sources, &options).unwrap());
-        let catalog = Arc::new(catalog.await.unwrap());
+        Self::serving(config, Arc::new(catalog.await.unwrap())).await
+    }
+
+    /// With the models of this catalog, loaded or not.
+    pub(crate) async fn serving(config: Config, catalog: Arc<Catalog>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();

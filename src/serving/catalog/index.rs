@@ -55,6 +55,14 @@ impl Catalog {
         self.statuses(ids)
     }
 
+    /// Whether a thread of any model is building or running a batch.
+    pub fn is_computing(&self) -> bool {
+        self.loaded().iter().any(|model| {
+            let running = model.depth.is_some_and(|depth| depth.running > 0);
+            running || model.state == State::Loading || model.state == State::Unloading
+        })
+    }
+
     /// Names that must serve for the server to be ready: those it was started with, until they are
     /// unloaded.
     pub fn expected(&self) -> BTreeSet<String> {
