@@ -5,7 +5,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-const PROTOS: [&str; 1] = ["veriframe/v1/verification.proto"];
+const PROTOS: [&str; 2] = ["veriframe/v1/verification.proto", "inference/grpc_service.proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=build.rs");

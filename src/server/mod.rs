@@ -19,6 +19,7 @@ mod method;
 mod notes;
 mod observe;
 mod peer;
+pub mod oip;
 mod respond;
 mod service;
 mod socket;
@@ -36,6 +37,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::{Error as TransportError, Server};
 
 use crate::proto::DESCRIPTORS;
+use crate::proto::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
 use crate::proto::v1::verification_service_server::VerificationServiceServer;
 use crate::serving::Catalog;
 
@@ -43,12 +45,14 @@ use answer::Answering;
 use connections::Places;
 use health::Health;
 use observe::ObserveLayer;
+use oip::InferenceService;
 use service::Verification;
 
 pub use config::Config;
 pub use guard::Guard;
 pub use health::{LIVE, READY};
 pub use limits::RequestLimits;
+pub use oip::OpenInference;
 pub use stream::StreamLimits;
 pub use watch::FileError;
 
@@ -104,11 +108,17 @@ pub async fn run_guarded(
     let service = VerificationServiceServer::new(Verification::new(answering.clone()))
         .max_decoding_message_size(config.max_message_bytes)
         .max_encoding_message_size(config.max_answer_bytes());
+    let inference = config.open_inference.enabled.then(|| {
+        GrpcInferenceServiceServer::new(InferenceService::new(answering.clone()))
+            .max_decoding_message_size(config.max_message_bytes)
+            .max_encoding_message_size(config.max_answer_bytes())
+    });
     let mut router = builder(&config)
         .layer(ObserveLayer::new(config.max_calls, config.tracer.clone()))
         .layer(guard.layer(loopback))
         .add_service(health_service)
-        .add_service(service);
+        .add_service(service)
+        .add_optional_service(inference);
     if config.auth.reflection {
         router =
             router.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);

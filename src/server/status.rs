@@ -145,6 +145,11 @@ fn stream_ended(code: Code, message: String, reason: &str, last: Option<u64>) ->
     Status::with_error_details(code, message, details)
 }
 
+/// A call of a foreign protocol that is known only to be refused.
+pub(super) fn unsupported(reason: &str) -> Status {
+    Status::unimplemented(reason)
+}
+
 /// A handler panicked.
 pub(super) fn panicked() -> Status {
     Status::internal("the server failed on this call; the next one is served")

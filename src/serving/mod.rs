@@ -12,6 +12,8 @@ mod served;
 mod source;
 mod stages;
 mod warm_up;
+pub mod tensor;
+pub mod torchscript;
 pub mod yolo;
 
 use std::time::{Duration, Instant};

@@ -62,6 +62,7 @@ async fn reflection_lists_every_service_and_knows_the_errors_in_streams() {
     let names: Vec<&str> = list.service.iter().map(|service| service.name.as_str()).collect();
     for name in [
         "veriframe.v1.VerificationService",
+        "inference.GRPCInferenceService",
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
     ] {

@@ -7,6 +7,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::super::clip::ClipService;
 use super::super::name::parts;
 use super::super::served::{Lease, Served};
+use super::super::torchscript::TorchScriptService;
 use super::super::yolo::DetectorService;
 use super::super::{Deadline, ServingError};
 use super::Catalog;
@@ -29,7 +30,7 @@ const CLIP: Kind<ClipService> = Kind {
     name: "CLIP",
     of: |served| match served {
         Served::Clip(clip) => Some(clip),
-        Served::Detector(_) => None,
+        Served::Detector(_) | Served::TorchScript(_) => None,
     },
 };
 
@@ -37,7 +38,15 @@ const DETECTOR: Kind<DetectorService> = Kind {
     name: "detection",
     of: |served| match served {
         Served::Detector(detector) => Some(detector),
-        Served::Clip(_) => None,
+        Served::Clip(_) | Served::TorchScript(_) => None,
+    },
+};
+
+const TORCHSCRIPT: Kind<TorchScriptService> = Kind {
+    name: "TorchScript",
+    of: |served| match served {
+        Served::TorchScript(module) => Some(module),
+        Served::Clip(_) | Served::Detector(_) => None,
     },
 };
 
@@ -69,6 +78,11 @@ impl Catalog {
         self.snapshot().all(&DETECTOR)
     }
 
+    /// Every version of every TorchScript module, in the same order.
+    pub fn modules(&self) -> Vec<Lease<TorchScriptService>> {
+        self.snapshot().all(&TORCHSCRIPT)
+    }
+
     /// A place among the pictures that are decoded or drawn at once; waits for one until the
     /// deadline.
     pub async fn cpu_permit(
@@ -95,6 +109,11 @@ impl<'a> Snapshot<'a> {
     /// As [`Catalog::detector`].
     pub fn detector(&self, name: Option<&str>) -> Result<Lease<DetectorService>, ServingError> {
         self.find(&DETECTOR, name)
+    }
+
+    /// The TorchScript module that `name` stands for, or the first by name where `None`.
+    pub fn module(&self, name: Option<&str>) -> Result<Lease<TorchScriptService>, ServingError> {
+        self.find(&TORCHSCRIPT, name)
     }
 
     /// The catalog that this was taken of.
