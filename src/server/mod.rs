@@ -47,6 +47,7 @@ use health::Health;
 use observe::ObserveLayer;
 use oip::InferenceService;
 use service::Verification;
+use stream::Streams;
 
 pub use config::Config;
 pub use guard::Guard;
@@ -105,11 +106,13 @@ pub async fn run_guarded(
         draining: draining.clone(),
     };
     let (health, health_service) = Health::new().await;
-    let service = VerificationServiceServer::new(Verification::new(answering.clone()))
-        .max_decoding_message_size(config.max_message_bytes)
-        .max_encoding_message_size(config.max_answer_bytes());
+    let streams = Streams::new(config.streams);
+    let service =
+        VerificationServiceServer::new(Verification::new(answering.clone(), streams.clone()))
+            .max_decoding_message_size(config.max_message_bytes)
+            .max_encoding_message_size(config.max_answer_bytes());
     let inference = config.open_inference.enabled.then(|| {
-        GrpcInferenceServiceServer::new(InferenceService::new(answering.clone()))
+        GrpcInferenceServiceServer::new(InferenceService::new(answering.clone(), streams.clone()))
             .max_decoding_message_size(config.max_message_bytes)
             .max_encoding_message_size(config.max_answer_bytes())
     });

@@ -131,6 +131,18 @@ pub(super) fn stream_drained(last: Option<u64>) -> Status {
     stream_ended(Code::Unavailable, message, "DRAINING", last)
 }
 
+/// A stream's responses were not read; those to come are given up.
+pub(super) fn responses_unread(limit: Duration) -> Status {
+    let message = format!("no response was read for {limit:?}, limit {limit:?}; open another");
+    stream_ended(Code::Aborted, message, "READER_STUCK", None)
+}
+
+/// The server shuts down; every request that was accepted has its response.
+pub(super) fn responses_end() -> Status {
+    let message = "the server is shutting down; open another stream".to_owned();
+    stream_ended(Code::Unavailable, message, "DRAINING", None)
+}
+
 fn resume(last: Option<u64>) -> String {
     match last {
         Some(last) => format!("open another stream with resume_after {last}"),

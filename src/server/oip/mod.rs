@@ -15,7 +15,6 @@ mod stream;
 pub mod tensors;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tonic::{Request, Response, Status, Streaming};
@@ -23,10 +22,11 @@ use tonic::{Request, Response, Status, Streaming};
 use super::answer::Answering;
 use super::deadline::CallTerms;
 use super::status::{self, status};
+use super::stream::Streams;
 use crate::bounds::{Bounds, Breach};
 use crate::proto::inference as wire;
 use crate::proto::inference::grpc_inference_service_server::GrpcInferenceService;
-use crate::units;
+use crate::serving::Catalog;
 use infer::Inference;
 use models::Model;
 
@@ -40,31 +40,20 @@ pub struct OpenInference {
     pub max_pictures: usize,
     /// Requests of one stream that are worked on at once. Default 16; 1 to 4096.
     pub max_in_flight: usize,
-    /// A stream on which no request comes for so long is ended. Default 5 min; 1 ms
-    /// to 1 day.
-    #[serde(with = "units::duration")]
-    pub stream_idle_limit: Duration,
 }
 
 impl Default for OpenInference {
     fn default() -> Self {
-        Self {
-            enabled: true,
-            max_pictures: 64,
-            max_in_flight: 16,
-            stream_idle_limit: Duration::from_mins(5),
-        }
+        Self { enabled: true, max_pictures: 64, max_in_flight: 16 }
     }
 }
 
 impl OpenInference {
     /// What is out of its range.
     pub fn breaches(&self) -> Vec<Breach> {
-        let (least, most) = (Duration::from_millis(1), Duration::from_hours(24));
         let mut bounds = Bounds::default();
         bounds.number("max_pictures", self.max_pictures, 1..=4096);
         bounds.number("max_in_flight", self.max_in_flight, 1..=4096);
-        bounds.duration("stream_idle_limit", self.stream_idle_limit, least..=most);
         bounds.breaches()
     }
 }
@@ -74,20 +63,28 @@ const SHARED_MEMORY: &str =
     "this server reads no memory of its callers; send tensors in the request";
 
 /// `inference.GRPCInferenceService`.
-pub(super) struct InferenceService(Arc<Inference>);
+pub(super) struct InferenceService {
+    inference: Arc<Inference>,
+    streams: Streams,
+}
 
 impl InferenceService {
-    pub(super) fn new(answering: Answering) -> Self {
-        Self(Arc::new(Inference { answering, statistics: statistics::Statistics::default() }))
+    pub(super) fn new(answering: Answering, streams: Streams) -> Self {
+        let statistics = statistics::Statistics::default();
+        Self { inference: Arc::new(Inference { answering, statistics }), streams }
+    }
+
+    fn catalog(&self) -> &Catalog {
+        &self.inference.answering.catalog
     }
 
     /// Whether requests are served.
     fn is_ready(&self) -> bool {
-        !self.0.answering.draining.is_cancelled()
+        !self.inference.answering.draining.is_cancelled()
     }
 
     fn find(&self, name: &str, version: &str) -> Result<Model, Status> {
-        Model::find(&self.0.answering.catalog, name, version).map_err(|error| status(&error))
+        Model::find(self.catalog(), name, version).map_err(|error| status(&error))
     }
 }
 
@@ -129,7 +126,7 @@ impl GrpcInferenceService for InferenceService {
     ) -> Result<Response<wire::ModelMetadataResponse>, Status> {
         let wire::ModelMetadataRequest { name, version } = request.into_inner();
         let model = self.find(&name, &version)?;
-        let all = Model::all(&self.0.answering.catalog).into_iter().map(|model| model.key());
+        let all = Model::all(self.catalog()).into_iter().map(|model| model.key());
         let versions = all.filter(|(name, _)| *name == model.key().0);
         let versions = versions.map(|(_, version)| version).collect();
         Ok(Response::new(metadata::model(&model, versions)))
@@ -140,7 +137,7 @@ impl GrpcInferenceService for InferenceService {
         request: Request<wire::ModelInferRequest>,
     ) -> Result<Response<wire::ModelInferResponse>, Status> {
         let terms = CallTerms::in_request(&request);
-        let answer = self.0.infer(request.into_inner(), terms, false).await;
+        let answer = self.inference.infer(request.into_inner(), terms, false).await;
         answer.map(Response::new).map_err(|error| status(&error))
     }
 
@@ -151,8 +148,8 @@ impl GrpcInferenceService for InferenceService {
         request: Request<Streaming<wire::ModelInferRequest>>,
     ) -> Result<Response<Self::ModelStreamInferStream>, Status> {
         let terms = CallTerms::in_request(&request);
-        let inference = Arc::clone(&self.0);
-        Ok(Response::new(stream::answer(inference, request.into_inner(), terms)))
+        let inference = Arc::clone(&self.inference);
+        stream::answer(inference, &self.streams, request.into_inner(), terms).map(Response::new)
     }
 
     async fn model_config(
@@ -170,11 +167,11 @@ impl GrpcInferenceService for InferenceService {
     ) -> Result<Response<wire::ModelStatisticsResponse>, Status> {
         let wire::ModelStatisticsRequest { name, version } = request.into_inner();
         let models = if name.is_empty() {
-            Model::all(&self.0.answering.catalog)
+            Model::all(self.catalog())
         } else {
             vec![self.find(&name, &version)?]
         };
-        let model_stats = models.iter().map(|model| self.0.statistics.of(model)).collect();
+        let model_stats = models.iter().map(|model| self.inference.statistics.of(model)).collect();
         Ok(Response::new(wire::ModelStatisticsResponse { model_stats }))
     }
 

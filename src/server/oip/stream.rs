@@ -1,118 +1,186 @@
 //! `ModelStreamInfer` in Triton's shape: one response for each request, in order; a request that
 //! fails is answered in place.
 //!
-//! Nothing is spawned and nothing is buffered but the requests in flight: the responses are a chain
-//! of adapters over the requests, so whoever drops them drops all of their work.
+//! One task polls all of the stream's work, for it must be able to end the stream of a client that
+//! never reads. The response owns the task, so a stream that is reset drops all of its work at once.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures::future::{self, BoxFuture};
-use futures::stream::{self, BoxStream};
+use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream, FuturesOrdered};
 use futures::{FutureExt, StreamExt};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 use tonic::{Status, Streaming};
+use tracing::Instrument;
 
 use super::infer::Inference;
 use crate::proto::inference as wire;
 use crate::server::deadline::within;
-use crate::server::status::status;
+use crate::server::status::{panicked, responses_end, responses_unread, status, stream_idle};
+use crate::server::stream::{StreamLimits, Streams};
 use crate::serving::{Flow, ServingError, Terms};
+use crate::telemetry::metrics::StreamEnd;
 
 /// What the client gets.
 pub(super) type Responses = BoxStream<'static, Result<wire::ModelStreamInferResponse, Status>>;
 
-/// A response, or why the stream ends.
-type Step = Result<wire::ModelStreamInferResponse, Status>;
-
-/// Answers requests until the client has no more, the call's deadline passes, nothing comes for the
-/// configured time, or the server shuts down.
+/// Answers requests until the client has no more, the call's deadline passes, nothing comes or is
+/// read for too long, or the server shuts down.
 pub(super) fn answer(
     inference: Arc<Inference>,
+    streams: &Streams,
     requests: Streaming<wire::ModelInferRequest>,
     terms: Terms,
-) -> Responses {
-    let config = inference.answering.config.open_inference;
-    let draining = inference.answering.draining.clone();
+) -> Result<Responses, Status> {
+    let mut open = streams.open()?;
     // The requests of one stream take turns with those of others.
     let terms = Terms { flow: Flow::unique(), ..terms };
-    let open = Open {
-        steps: steps(inference, requests, terms, config.stream_idle_limit)
-            .buffered(config.max_in_flight.max(1))
-            .boxed(),
-        terms,
-        draining,
+    let working = FuturesOrdered::new();
+    let driver = Driver { inference, requests, terms, working, reads: true, last: Last::Requests };
+    let (sender, responses) = mpsc::channel(1);
+    let mut task = JoinSet::new();
+    let drive = async move {
+        let deadline = driver.terms.deadline;
+        let driven =
+            within(deadline, "the rest of the stream", async { Ok(driver.run(sender).await) });
+        let (reason, status) =
+            driven.await.unwrap_or_else(|late| (StreamEnd::Deadline, Some(status(&late))));
+        open.ends(reason);
+        status
     };
-    stream::unfold(Some(open), Open::next).boxed()
+    task.spawn(drive.instrument(tracing::Span::current()));
+    Ok(stream::unfold(Told::Responses { responses, task }, Told::next).boxed())
 }
 
-/// Requests to the work that they call for; ends with the first that ends the stream, and before
-/// the next one when the server shuts down.
-fn steps(
+/// A stream's requests and the work on them.
+struct Driver {
     inference: Arc<Inference>,
     requests: Streaming<wire::ModelInferRequest>,
     terms: Terms,
-    idle: Duration,
-) -> impl futures::Stream<Item = BoxFuture<'static, Step>> {
-    let draining = inference.answering.draining.clone();
-    let requests = tokio_stream::StreamExt::timeout(requests, idle);
-    let requests = requests.take_until(draining.cancelled_owned());
-    requests.scan(false, move |ended, request| {
-        if *ended {
-            return future::ready(None);
-        }
-        let step = match request {
-            Ok(Ok(request)) => single(Arc::clone(&inference), request, terms).boxed(),
-            Ok(Err(broken)) => {
-                *ended = true;
-                future::ready(Err(broken)).boxed()
-            }
-            Err(_) => {
-                *ended = true;
-                let reason = format!("no request came for {idle:?}; open another stream");
-                future::ready(Err(Status::aborted(reason))).boxed()
-            }
-        };
-        future::ready(Some(step))
-    })
+    /// In the order of the requests.
+    working: FuturesOrdered<BoxFuture<'static, wire::ModelStreamInferResponse>>,
+    /// Whether more requests are taken.
+    reads: bool,
+    last: Last,
 }
 
-async fn single(inference: Arc<Inference>, request: wire::ModelInferRequest, terms: Terms) -> Step {
+/// Why no more requests are taken.
+enum Last {
+    /// They have ended.
+    Requests,
+    /// One could not be read.
+    Broken(Status),
+    /// The server shuts down.
+    Draining,
+}
+
+/// How a stream ended, and what its client is told.
+type Ended = (StreamEnd, Option<Status>);
+
+impl Driver {
+    async fn run(mut self, sender: mpsc::Sender<wire::ModelStreamInferResponse>) -> Ended {
+        let config = &self.inference.answering.config;
+        let (limits, window) = (config.streams, config.open_inference.max_in_flight.max(1));
+        let draining = self.inference.answering.draining.clone();
+        while self.reads || !self.working.is_empty() {
+            let is_idle = self.reads && self.working.is_empty();
+            let has_room = self.reads && self.working.len() < window;
+            tokio::select! {
+                Some(response) = self.working.next() => {
+                    if let Some(ended) = send(&sender, response, limits).await {
+                        return ended;
+                    }
+                }
+                request = self.requests.next(), if has_room => self.take(request),
+                () = draining.cancelled(), if self.reads => {
+                    self.reads = false;
+                    self.last = Last::Draining;
+                }
+                () = sleep(limits.idle_limit), if is_idle => {
+                    return (StreamEnd::Idle, Some(stream_idle(limits.idle_limit)));
+                }
+            }
+        }
+        match self.last {
+            Last::Requests => (StreamEnd::ClientClosed, None),
+            Last::Broken(status) => (StreamEnd::Refused, Some(status)),
+            Last::Draining => (StreamEnd::Draining, Some(responses_end())),
+        }
+    }
+
+    /// Begins the work on a request, or notes that it was the last.
+    fn take(&mut self, request: Option<Result<wire::ModelInferRequest, Status>>) {
+        match request {
+            Some(Ok(request)) => {
+                let (inference, terms) = (Arc::clone(&self.inference), self.terms);
+                self.working.push_back(single(inference, request, terms).boxed());
+            }
+            Some(Err(broken)) => {
+                self.reads = false;
+                self.last = Last::Broken(broken);
+            }
+            None => self.reads = false,
+        }
+    }
+}
+
+/// Hands a response over; how the stream ended where nobody takes it.
+async fn send(
+    sender: &mpsc::Sender<wire::ModelStreamInferResponse>,
+    response: wire::ModelStreamInferResponse,
+    limits: StreamLimits,
+) -> Option<Ended> {
+    let limit = limits.send_limit;
+    match timeout(limit, sender.send(response)).await {
+        Ok(Ok(())) => None,
+        Ok(Err(_)) => Some((StreamEnd::ClientGone, None)),
+        Err(_) => Some((StreamEnd::ReaderStuck, Some(responses_unread(limit)))),
+    }
+}
+
+async fn single(
+    inference: Arc<Inference>,
+    request: wire::ModelInferRequest,
+    terms: Terms,
+) -> wire::ModelStreamInferResponse {
     let id = request.id.clone();
-    Ok(match inference.infer(request, terms, true).await {
+    match inference.infer(request, terms, true).await {
         Ok(response) => wire::ModelStreamInferResponse {
             error_message: String::new(),
             infer_response: Some(response),
         },
-        Err(error) => wire::ModelStreamInferResponse {
-            error_message: status(&error).message().to_owned(),
-            // So the client knows which of its requests it was.
-            infer_response: Some(wire::ModelInferResponse { id, ..Default::default() }),
-        },
-    })
+        Err(error) => refusal(&error, id),
+    }
 }
 
-/// The responses, and what remains to be said after them.
-struct Open {
-    steps: BoxStream<'static, Step>,
-    terms: Terms,
-    draining: CancellationToken,
+fn refusal(error: &ServingError, id: String) -> wire::ModelStreamInferResponse {
+    wire::ModelStreamInferResponse {
+        error_message: status(error).message().to_owned(),
+        // So the client knows which of its requests it was.
+        infer_response: Some(wire::ModelInferResponse { id, ..Default::default() }),
+    }
 }
 
-impl Open {
-    /// The next response; after the last one, nothing to go on with.
-    async fn next(open: Option<Self>) -> Option<(Step, Option<Self>)> {
-        let mut open = open?;
-        let next = async { Ok(open.steps.next().await) };
-        match within(open.terms.deadline, "the stream", next).await {
-            Ok(Some(Ok(response))) => Some((Ok(response), Some(open))),
-            Ok(Some(Err(broken))) => Some((Err(broken), None)),
-            Ok(None) if open.draining.is_cancelled() => {
-                let error = ServingError::Closed("the server".to_owned());
-                Some((Err(status(&error)), None))
-            }
-            Ok(None) => None,
-            Err(error) => Some((Err(status(&error)), None)),
+/// What is still to be told. Dropped, it ends the stream's task.
+enum Told {
+    Responses {
+        responses: mpsc::Receiver<wire::ModelStreamInferResponse>,
+        task: JoinSet<Option<Status>>,
+    },
+    Nothing,
+}
+
+impl Told {
+    async fn next(self) -> Option<(Result<wire::ModelStreamInferResponse, Status>, Self)> {
+        let Self::Responses { mut responses, mut task } = self else { return None };
+        if let Some(response) = responses.recv().await {
+            return Some((Ok(response), Self::Responses { responses, task }));
         }
+        // The driver has let go of its end, so it has ended; in a panic, if it says nothing.
+        let status =
+            task.join_next().await.and_then(Result::ok).unwrap_or_else(|| Some(panicked()));
+        Some((Err(status?), Self::Nothing))
     }
 }
