@@ -5,7 +5,11 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-const PROTOS: &[&str] = &["veriframe/v1/verification.proto", "veriframe/v1/admin.proto"];
+const PROTOS: &[&str] = &[
+    "veriframe/v1/verification.proto",
+    "veriframe/v1/admin.proto",
+    "inference/grpc_service.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=build.rs");

@@ -14,5 +14,11 @@ pub mod v1 {
     tonic::include_proto!("veriframe.v1");
 }
 
+/// Package `inference`: the Open Inference Protocol v2 with Triton's calls.
+#[expect(clippy::pedantic, clippy::allow_attributes, reason = "generated code")]
+pub mod inference {
+    tonic::include_proto!("inference");
+}
+
 /// The compiled `FileDescriptorSet`, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -6,5 +6,6 @@ pub mod clip;
 pub mod inspect;
 mod safetensors_file;
 pub mod pickle;
+pub mod torchscript;
 pub mod weights;
 pub mod yolo;

@@ -151,6 +151,7 @@ fn status(model: ModelStatus) -> v1::ModelStatus {
         None => v1::ModelKind::Unspecified,
         Some(ModelKind::Clip) => v1::ModelKind::Clip,
         Some(ModelKind::Detector) => v1::ModelKind::Detector,
+        Some(ModelKind::TorchScript) => v1::ModelKind::Torchscript,
     };
     let load = model.health.zip(model.depth).map(|(health, depth)| v1::ModelLoad {
         replicas: health.replicas as u32,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::limits::RequestLimits;
+use super::oip::OpenInference;
 use super::stream::StreamLimits;
 use super::{auth, connections, tls};
 use crate::bounds::{Bounds, Breach};
@@ -50,6 +51,8 @@ pub struct Config {
     pub connections: connections::Config,
     /// What streams may take, and how long they may wait.
     pub streams: StreamLimits,
+    /// The Open Inference Protocol.
+    pub open_inference: OpenInference,
     /// One message of a client. Default 64 MiB.
     #[serde(with = "crate::units::bytes")]
     pub max_message_bytes: usize,
@@ -111,6 +114,7 @@ impl Config {
         bounds.section("images", self.image_limits.breaches());
         bounds.section("limits", self.request_limits.breaches());
         bounds.section("streams", self.streams.breaches());
+        bounds.section("open_inference", self.open_inference.breaches());
         bounds.section("connections", self.connections.breaches());
         bounds.section("tls", self.tls.breaches());
         bounds.section("auth", self.auth.breaches());
@@ -138,6 +142,7 @@ impl Default for Config {
             auth: auth::Config::default(),
             connections: connections::Config::default(),
             streams: StreamLimits::default(),
+            open_inference: OpenInference::default(),
             max_message_bytes: 64 << 20,
             max_calls: 512,
             max_calls_per_connection: 256,

@@ -37,6 +37,26 @@ const METHODS: &[(&str, Kind)] = &[
     ("veriframe.v1.AdminService/SetAlias", Kind::Around),
     ("veriframe.v1.AdminService/DeleteAlias", Kind::Around),
     ("veriframe.v1.AdminService/GetServerStatus", Kind::Around),
+    ("inference.GRPCInferenceService/ServerLive", Kind::Around),
+    ("inference.GRPCInferenceService/ServerReady", Kind::Around),
+    ("inference.GRPCInferenceService/ModelReady", Kind::Call),
+    ("inference.GRPCInferenceService/ServerMetadata", Kind::Call),
+    ("inference.GRPCInferenceService/ModelMetadata", Kind::Call),
+    ("inference.GRPCInferenceService/ModelInfer", Kind::Call),
+    ("inference.GRPCInferenceService/ModelStreamInfer", Kind::Stream),
+    ("inference.GRPCInferenceService/ModelConfig", Kind::Call),
+    ("inference.GRPCInferenceService/ModelStatistics", Kind::Call),
+    ("inference.GRPCInferenceService/RepositoryIndex", Kind::Call),
+    ("inference.GRPCInferenceService/RepositoryModelLoad", Kind::Call),
+    ("inference.GRPCInferenceService/RepositoryModelUnload", Kind::Call),
+    ("inference.GRPCInferenceService/SystemSharedMemoryStatus", Kind::Call),
+    ("inference.GRPCInferenceService/SystemSharedMemoryRegister", Kind::Call),
+    ("inference.GRPCInferenceService/SystemSharedMemoryUnregister", Kind::Call),
+    ("inference.GRPCInferenceService/CudaSharedMemoryStatus", Kind::Call),
+    ("inference.GRPCInferenceService/CudaSharedMemoryRegister", Kind::Call),
+    ("inference.GRPCInferenceService/CudaSharedMemoryUnregister", Kind::Call),
+    ("inference.GRPCInferenceService/TraceSetting", Kind::Call),
+    ("inference.GRPCInferenceService/LogSettings", Kind::Call),
     ("grpc.health.v1.Health/Check", Kind::Around),
     ("grpc.health.v1.Health/Watch", Kind::Around),
     ("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Kind::Around),
@@ -83,7 +103,9 @@ mod tests {
                             format!("{}.{}/{}", file.package(), service.name(), method.name());
                         let around = around || service.name() == "AdminService";
                         let streams = method.client_streaming() || method.server_streaming();
-                        let kind = match (around, streams) {
+                        // The probes of the Open Inference Protocol.
+                        let probe = matches!(method.name(), "ServerLive" | "ServerReady");
+                        let kind = match (around || probe, streams) {
                             (true, _) => Kind::Around,
                             (false, true) => Kind::Stream,
                             (false, false) => Kind::Call,

@@ -21,6 +21,7 @@ mod method;
 mod notes;
 mod observe;
 mod peer;
+pub mod oip;
 mod respond;
 mod service;
 mod socket;
@@ -37,6 +38,7 @@ use tokio::net::TcpListener;
 use tonic::transport::{Error as TransportError, Server};
 
 use crate::proto::DESCRIPTORS;
+use crate::proto::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
 use crate::proto::v1::admin_service_server::AdminServiceServer;
 use crate::proto::v1::verification_service_server::VerificationServiceServer;
 use crate::serving::Catalog;
@@ -47,12 +49,15 @@ use connections::Places;
 use health::Health;
 use lifecycle::Life;
 use observe::ObserveLayer;
+use oip::InferenceService;
 use service::Verification;
+use stream::Streams;
 
 pub use config::{Config, Readiness};
 pub use guard::Guard;
 pub use health::{LIVE, READY};
 pub use limits::RequestLimits;
+pub use oip::OpenInference;
 pub use stream::StreamLimits;
 pub use watch::FileError;
 
@@ -109,9 +114,16 @@ pub async fn run_guarded(
         config: Arc::clone(&config),
         draining: life.draining(),
     };
-    let service = VerificationServiceServer::new(Verification::new(answering))
-        .max_decoding_message_size(config.max_message_bytes)
-        .max_encoding_message_size(config.max_answer_bytes());
+    let streams = Streams::new(config.streams);
+    let service =
+        VerificationServiceServer::new(Verification::new(answering.clone(), streams.clone()))
+            .max_decoding_message_size(config.max_message_bytes)
+            .max_encoding_message_size(config.max_answer_bytes());
+    let inference = config.open_inference.enabled.then(|| {
+        GrpcInferenceServiceServer::new(InferenceService::new(answering, streams))
+            .max_decoding_message_size(config.max_message_bytes)
+            .max_encoding_message_size(config.max_answer_bytes())
+    });
     let admin = config.offers_admin(loopback).then(|| {
         AdminServiceServer::new(Admin::new(Arc::clone(&catalog), Arc::clone(&life)))
             .max_decoding_message_size(ADMIN_REQUEST_LIMIT_BYTES)
@@ -121,7 +133,8 @@ pub async fn run_guarded(
         .layer(guard.layer(loopback))
         .add_service(health_service)
         .add_service(service)
-        .add_optional_service(admin);
+        .add_optional_service(admin)
+        .add_optional_service(inference);
     if config.auth.reflection {
         router =
             router.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);

@@ -23,8 +23,7 @@ pub(super) struct Verification {
 }
 
 impl Verification {
-    pub(super) fn new(answering: Answering) -> Self {
-        let streams = Streams::new(answering.config.streams);
+    pub(super) fn new(answering: Answering, streams: Streams) -> Self {
         Self { answering, streams }
     }
 
@@ -169,6 +168,12 @@ impl VerificationService for Verification {
             logit_scale: 0.0,
             classes: detector.classes().to_vec(),
         });
-        Ok(Response::new(v1::ListModelsResponse { models: clips.chain(detectors).collect() }))
+        let modules = catalog.modules().into_iter().map(|module| v1::ModelInfo {
+            identity: Some(respond::identity(module.identity())),
+            kind: v1::ModelKind::Torchscript.into(),
+            ..v1::ModelInfo::default()
+        });
+        let models = clips.chain(detectors).chain(modules).collect();
+        Ok(Response::new(v1::ListModelsResponse { models }))
     }
 }

@@ -167,6 +167,18 @@ pub(super) fn stream_drained(last: Option<u64>) -> Status {
     stream_ended(Code::Unavailable, message, "DRAINING", last)
 }
 
+/// A stream's responses were not read; those to come are given up.
+pub(super) fn responses_unread(limit: Duration) -> Status {
+    let message = format!("no response was read for {limit:?}, limit {limit:?}; open another");
+    stream_ended(Code::Aborted, message, "READER_STUCK", None)
+}
+
+/// The server shuts down; every request that was accepted has its response.
+pub(super) fn responses_end() -> Status {
+    let message = "the server is shutting down; open another stream".to_owned();
+    stream_ended(Code::Unavailable, message, "DRAINING", None)
+}
+
 fn resume(last: Option<u64>) -> String {
     match last {
         Some(last) => format!("open another stream with resume_after {last}"),
@@ -179,6 +191,11 @@ fn stream_ended(code: Code, message: String, reason: &str, last: Option<u64>) ->
     let metadata: HashMap<String, String> = metadata.into_iter().collect();
     let details = ErrorDetails::with_error_info(reason, "veriframe", metadata);
     Status::with_error_details(code, message, details)
+}
+
+/// A call of a foreign protocol that is known only to be refused.
+pub(super) fn unsupported(reason: &str) -> Status {
+    Status::unimplemented(reason)
 }
 
 /// A handler panicked.

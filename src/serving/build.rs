@@ -11,10 +11,12 @@ use super::config::Config;
 use super::name::ModelId;
 use super::repository::Found;
 use super::served::{ModelKind, Served};
+use super::torchscript::TorchScriptService;
 use super::warm_up::WarmUp;
 use super::yolo::DetectorService;
 use crate::engine;
 use crate::models::clip::ClipCheckpoint;
+use crate::models::torchscript::TorchScriptCheckpoint;
 use crate::models::yolo::YoloCheckpoint;
 
 /// How models are loaded and run.
@@ -87,6 +89,8 @@ pub enum Opened {
     Clip(ClipCheckpoint),
     /// YOLOv8.
     Detector(YoloCheckpoint),
+    /// A TorchScript module.
+    TorchScript(TorchScriptCheckpoint),
 }
 
 impl Opened {
@@ -110,6 +114,12 @@ impl Opened {
                 }
                 Ok(Self::Detector(checkpoint))
             }
+            ModelKind::TorchScript => {
+                let tensors = manifest.torchscript.clone();
+                let tensors = tensors.ok_or("its manifest has no section [torchscript]")?;
+                let checkpoint = TorchScriptCheckpoint::open(path, tensors);
+                checkpoint.map(Self::TorchScript).map_err(|e| e.to_string())
+            }
         }
     }
 
@@ -117,6 +127,7 @@ impl Opened {
         match self {
             Self::Clip(checkpoint) => checkpoint.checksum(),
             Self::Detector(checkpoint) => checkpoint.checksum(),
+            Self::TorchScript(checkpoint) => checkpoint.checksum(),
         }
     }
 }
@@ -141,6 +152,9 @@ pub(super) fn build(id: &ModelId, found: &Found, options: &Options) -> Result<Se
         }
         Opened::Detector(checkpoint) => {
             DetectorService::start(identity, checkpoint, replicas).map(Served::Detector)
+        }
+        Opened::TorchScript(checkpoint) => {
+            TorchScriptService::start(identity, checkpoint, replicas).map(Served::TorchScript)
         }
     }
 }

@@ -136,6 +136,16 @@ impl ClipService {
         }
     }
 
+    /// Patches along one side of what the model sees: the side of its heatmaps.
+    pub fn grid_side(&self) -> usize {
+        self.checkpoint.config.vision.grid() as usize
+    }
+
+    /// How long a job may wait for others to join its batch.
+    pub fn batch_wait(&self) -> Duration {
+        self.engine.config().max_batch_wait
+    }
+
     /// Jobs that ride in one batch at most.
     pub fn max_batch(&self) -> usize {
         self.engine.config().max_batch
@@ -165,6 +175,16 @@ impl ClipService {
         prompts: &[String],
         terms: Terms,
     ) -> Result<Vec<TextEmbedding>, ServingError> {
+        let timed = self.embed_texts_timed(prompts, terms).await?;
+        Ok(timed.into_iter().map(|(embedding, _)| embedding).collect())
+    }
+
+    /// The same, each with its time on the way where the cache did not know it.
+    pub async fn embed_texts_timed(
+        &self,
+        prompts: &[String],
+        terms: Terms,
+    ) -> Result<Vec<(TextEmbedding, Option<StageTiming>)>, ServingError> {
         // A few batches at a time: one request's many prompts must not fill the queue.
         let waiting = prompts.iter().cloned().map(|prompt| self.embed_text(prompt, terms));
         stream::iter(waiting).buffered(self.engine.config().max_batch * 2).try_collect().await
@@ -174,10 +194,10 @@ impl ClipService {
         &self,
         prompt: String,
         terms: Terms,
-    ) -> Result<TextEmbedding, ServingError> {
+    ) -> Result<(TextEmbedding, Option<StageTiming>), ServingError> {
         if let Some(known) = self.texts.get(&prompt) {
             metrics::record_cache("text", true);
-            return Ok(known);
+            return Ok((known, None));
         }
         metrics::record_cache("text", false);
         let tokens = self.checkpoint.tokenizer.encode(&prompt);
@@ -191,7 +211,9 @@ impl ClipService {
             truncated: tokens.truncated,
         };
         self.texts.insert(prompt, embedding.clone());
-        Ok(embedding)
+        let Timing { queue, run, batch } = done.timing;
+        let timing = StageTiming { queue, inference: run, batch, ..StageTiming::default() };
+        Ok((embedding, Some(timing)))
     }
 
     /// The unit embedding of a picture, with the heatmaps of `maps` made on the same forward pass.

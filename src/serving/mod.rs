@@ -13,6 +13,8 @@ mod slots;
 mod source;
 mod stages;
 mod warm_up;
+pub mod tensor;
+pub mod torchscript;
 pub mod yolo;
 
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
 //! A folder of models: `ROOT/NAME/VERSION/`, each version a CLIP folder in the Hugging Face layout,
-//! or a folder with one `.pt` or `.safetensors` file, and beside it, where it needs one, a manifest
-//! `model.toml`. Nothing is loaded but what is asked for.
+//! or a folder with one `.pt`, `.safetensors` or `.torchscript` file, and beside it, where it needs
+//! one, a manifest `model.toml`. Nothing is loaded but what is asked for.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,11 +11,14 @@ use serde::Deserialize;
 use super::catalog::CatalogError;
 use super::name::{ModelId, check_word};
 use super::served::ModelKind;
+use crate::models::torchscript;
 
 /// The manifest's file name.
 const MANIFEST: &str = "model.toml";
 /// The largest manifest that is read, in bytes.
 const MANIFEST_LIMIT_BYTES: u64 = 1 << 20;
+/// Endings of weights files.
+const WEIGHTS: [&str; 3] = ["pt", "safetensors", "torchscript"];
 /// Versions that are listed.
 const INDEX_LIMIT: usize = 4096;
 
@@ -23,14 +26,16 @@ const INDEX_LIMIT: usize = 4096;
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Manifest {
-    /// `clip` or `detector`. Without it a folder with a `config.json` is CLIP, and one with a single
-    /// weights file is a detector.
+    /// `clip`, `detector` or `torchscript`. Without it a model with a section `torchscript` is that, a
+    /// folder with a `config.json` is CLIP, and one with a single weights file is a detector.
     pub kind: Option<ModelKind>,
     /// The weights file, in the version's own folder; CLIP folders have none. Without it the only
-    /// `.pt` or `.safetensors` file there is.
+    /// `.pt`, `.safetensors` or `.torchscript` file there is.
     pub file: Option<String>,
     /// A detector's class names by index, in place of those in the checkpoint; as many.
     pub labels: Option<Vec<String>>,
+    /// The tensors of a TorchScript module, which has to have this.
+    pub torchscript: Option<torchscript::Manifest>,
 }
 
 /// A model on disk.
@@ -45,10 +50,21 @@ pub struct Found {
 }
 
 impl Found {
-    /// A model that has no manifest: a folder is CLIP, a file is a detector.
-    pub fn by_form(path: &Path) -> Self {
-        let kind = if path.is_dir() { ModelKind::Clip } else { ModelKind::Detector };
-        Self { kind, path: path.to_owned(), manifest: Manifest::default() }
+    /// A model that stands alone: a folder is CLIP; a file is TorchScript where the manifest beside
+    /// it (`net.toml` for `net.pt`) says so, and a detector otherwise.
+    pub fn by_form(path: &Path) -> Result<Self, String> {
+        if path.is_dir() {
+            let manifest = Manifest::default();
+            return Ok(Self { kind: ModelKind::Clip, path: path.to_owned(), manifest });
+        }
+        let beside = path.with_extension("toml");
+        let manifest = read_manifest(&beside)?;
+        let kind = manifest.kind(false);
+        if kind == ModelKind::Clip || manifest.file.is_some() {
+            return Err(format!("{}: a file is no CLIP and needs no 'file'", beside.display()));
+        }
+        manifest.check(kind, &beside.display().to_string())?;
+        Ok(Self { kind, path: path.to_owned(), manifest })
     }
 }
 
@@ -110,7 +126,7 @@ impl Repository {
             return Ok(None);
         }
         let folder = self.inside(&folder).map_err(broken)?;
-        let manifest = read_manifest(&folder).map_err(broken)?;
+        let manifest = read_manifest(&folder.join(MANIFEST)).map_err(broken)?;
         let found = interpret(&folder, manifest).map_err(broken)?;
         let path = self.inside(&found.path).map_err(broken)?;
         Ok(Some(Found { path, ..found }))
@@ -141,29 +157,52 @@ fn folders(folder: &Path) -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-fn read_manifest(folder: &Path) -> Result<Manifest, String> {
-    let path = folder.join(MANIFEST);
+fn read_manifest(path: &Path) -> Result<Manifest, String> {
     if !path.exists() {
         return Ok(Manifest::default());
     }
-    let size = fs::metadata(&path).map_err(|e| format!("{MANIFEST}: {e}"))?.len();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let size = fs::metadata(path).map_err(|e| format!("{name}: {e}"))?.len();
     if size > MANIFEST_LIMIT_BYTES {
-        return Err(format!("{MANIFEST} is {size} bytes, limit {MANIFEST_LIMIT_BYTES}"));
+        return Err(format!("{name} is {size} bytes, limit {MANIFEST_LIMIT_BYTES}"));
     }
-    let text = fs::read_to_string(&path).map_err(|e| format!("{MANIFEST}: {e}"))?;
-    toml::from_str(&text).map_err(|e| format!("{MANIFEST}: {e}"))
+    let text = fs::read_to_string(path).map_err(|e| format!("{name}: {e}"))?;
+    toml::from_str(&text).map_err(|e| format!("{name}: {e}"))
+}
+
+impl Manifest {
+    /// What it is: as it says, or by its form.
+    fn kind(&self, is_clip_folder: bool) -> ModelKind {
+        let form = match (&self.torchscript, is_clip_folder) {
+            (Some(_), _) => ModelKind::TorchScript,
+            (None, true) => ModelKind::Clip,
+            (None, false) => ModelKind::Detector,
+        };
+        self.kind.unwrap_or(form)
+    }
+
+    /// Refuses what a model of `kind` does not have; `name` is the manifest's.
+    fn check(&self, kind: ModelKind, name: &str) -> Result<(), String> {
+        if kind != ModelKind::Detector && self.labels.is_some() {
+            return Err(format!("{name}: only a detector has 'labels'"));
+        }
+        if (kind == ModelKind::TorchScript) != self.torchscript.is_some() {
+            let reason = "a TorchScript module, and nothing else, has a section [torchscript]";
+            return Err(format!("{name}: {reason}"));
+        }
+        Ok(())
+    }
 }
 
 /// What a version's folder is, by its manifest or else by its form.
 fn interpret(folder: &Path, manifest: Manifest) -> Result<Found, String> {
-    let form = folder.join("config.json").is_file();
-    let kind = manifest.kind.unwrap_or(if form { ModelKind::Clip } else { ModelKind::Detector });
+    let kind = manifest.kind(folder.join("config.json").is_file());
     let path = match kind {
         ModelKind::Clip if manifest.file.is_some() => {
             return Err(format!("{MANIFEST}: a CLIP model is a folder and has no 'file'"));
         }
         ModelKind::Clip => folder.to_owned(),
-        ModelKind::Detector => match &manifest.file {
+        ModelKind::Detector | ModelKind::TorchScript => match &manifest.file {
             Some(name) => {
                 check_word("'file'", name).map_err(|reason| format!("{MANIFEST}: {reason}"))?;
                 folder.join(name)
@@ -171,9 +210,7 @@ fn interpret(folder: &Path, manifest: Manifest) -> Result<Found, String> {
             None => only_weights(folder)?,
         },
     };
-    if kind != ModelKind::Detector && manifest.labels.is_some() {
-        return Err(format!("{MANIFEST}: only a detector has 'labels'"));
-    }
+    manifest.check(kind, MANIFEST)?;
     Ok(Found { kind, path, manifest })
 }
 
@@ -182,12 +219,14 @@ fn only_weights(folder: &Path) -> Result<PathBuf, String> {
     let entries = fs::read_dir(folder).map_err(|e| e.to_string())?;
     let mut weights: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|end| end == "pt" || end == "safetensors"))
+        .filter(|path| {
+            path.extension().is_some_and(|end| WEIGHTS.iter().any(|known| end == *known))
+        })
         .collect();
     weights.sort();
     match weights.len() {
         1 => Ok(weights.remove(0)),
-        0 => Err("there is no config.json, no .pt and no .safetensors file".to_owned()),
+        0 => Err(format!("there is no config.json and no file of .{}", WEIGHTS.join(", ."))),
         count => Err(format!("there are {count} weights files; name one as 'file' in {MANIFEST}")),
     }
 }
@@ -269,7 +308,7 @@ mod tests {
             ("a/6/model.toml", "kind = 'clip'\nlabels = []"),
         ]);
         for (model, part) in [
-            ("a@1", "no config.json, no .pt"),
+            ("a@1", "no config.json and no file of .pt, .safetensors, .torchscript"),
             ("a@2", "2 weights files"),
             ("a@3", "unknown field `kidn`"),
             ("a@4", "'file' '../1/readme.md' may hold letters"),

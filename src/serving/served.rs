@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::clip::ClipService;
+use super::torchscript::TorchScriptService;
 use super::yolo::DetectorService;
 use super::{Depth, Health, ModelIdentity};
 
@@ -18,6 +19,9 @@ pub enum ModelKind {
     Clip,
     /// Pictures to labelled boxes.
     Detector,
+    /// Tensors to tensors, by a TorchScript module.
+    #[serde(rename = "torchscript")]
+    TorchScript,
 }
 
 impl ModelKind {
@@ -26,6 +30,7 @@ impl ModelKind {
         match self {
             Self::Clip => "clip",
             Self::Detector => "detector",
+            Self::TorchScript => "torchscript",
         }
     }
 }
@@ -37,6 +42,8 @@ pub enum Served {
     Clip(ClipService),
     /// YOLOv8.
     Detector(DetectorService),
+    /// A TorchScript module.
+    TorchScript(TorchScriptService),
 }
 
 impl Served {
@@ -45,6 +52,7 @@ impl Served {
         match self {
             Self::Clip(_) => ModelKind::Clip,
             Self::Detector(_) => ModelKind::Detector,
+            Self::TorchScript(_) => ModelKind::TorchScript,
         }
     }
 
@@ -53,6 +61,7 @@ impl Served {
         match self {
             Self::Clip(clip) => clip.identity(),
             Self::Detector(detector) => detector.identity(),
+            Self::TorchScript(module) => module.identity(),
         }
     }
 
@@ -61,6 +70,7 @@ impl Served {
         match self {
             Self::Clip(clip) => clip.health(),
             Self::Detector(detector) => detector.health(),
+            Self::TorchScript(module) => module.health(),
         }
     }
 
@@ -69,6 +79,7 @@ impl Served {
         match self {
             Self::Clip(clip) => clip.depth(),
             Self::Detector(detector) => detector.depth(),
+            Self::TorchScript(module) => module.depth(),
         }
     }
 
@@ -77,6 +88,7 @@ impl Served {
         match self {
             Self::Clip(clip) => clip.drain(limit).await,
             Self::Detector(detector) => detector.drain(limit).await,
+            Self::TorchScript(module) => module.drain(limit).await,
         }
     }
 }

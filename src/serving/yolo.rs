@@ -82,6 +82,16 @@ impl DetectorService {
         self.engine.health()
     }
 
+    /// Frames that ride in one batch at most.
+    pub fn max_batch(&self) -> usize {
+        self.engine.config().max_batch
+    }
+
+    /// How long a frame may wait for others to join its batch.
+    pub fn batch_wait(&self) -> Duration {
+        self.engine.config().max_batch_wait
+    }
+
     /// Answers what is queued, then stops the workers; at most `limit` long.
     pub async fn drain(&self, limit: Duration) {
         let left = self.engine.drain(limit).await;

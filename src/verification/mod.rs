@@ -17,4 +17,4 @@ pub use result::{
     DetectionResult, Dtype, Heatmap, HeatmapsResult, Payload, Region, RegionsResult, Score,
     SimilarityResult, Timing, VerifyResult,
 };
-pub use verify::{decode, verify, verify_image};
+pub use verify::{Texts, decode, verify, verify_image};

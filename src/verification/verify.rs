@@ -12,6 +12,7 @@ use super::result::{
     VerifyResult,
 };
 use super::score::scores;
+use crate::explain::Method;
 use crate::serving::clip::{
     ClipService, DEFAULT_NULLS, ImageEmbedding, MapJob, StageTiming, TextEmbedding,
 };
@@ -189,7 +190,7 @@ impl View<'_> {
             Texts::embed(&clip, &part.prompts, part.nulls.as_deref(), self.terms).await.map(Some)
         };
         let (scored, mapped) = tokio::try_join!(scored, mapped)?;
-        let job = maps.zip(mapped.as_ref()).map(|(part, texts)| texts.job(part));
+        let job = maps.zip(mapped.as_ref()).map(|(part, texts)| texts.job(&part.methods));
         let seen = clip.embed_image(Arc::clone(self.image), job, self.terms).await?;
         let started = Instant::now();
         let stages = vec![seen.timing];
@@ -246,15 +247,17 @@ impl View<'_> {
     }
 }
 
-/// Prompts and nulls in the embedding space.
-struct Texts {
+/// Prompts and nulls in the embedding space of one model.
+#[derive(Clone, Debug)]
+pub struct Texts {
     prompts: Vec<TextEmbedding>,
     nulls: Vec<TextEmbedding>,
     null_prompts: Vec<String>,
 }
 
 impl Texts {
-    async fn embed(
+    /// Embeds `prompts` and `nulls`; the server's bank of nulls where `None`.
+    pub async fn embed(
         clip: &ClipService,
         prompts: &[String],
         nulls: Option<&[String]>,
@@ -269,17 +272,24 @@ impl Texts {
         Ok(Self { prompts, nulls, null_prompts })
     }
 
-    fn job(&self, part: &Heatmaps) -> MapJob {
+    /// Asks for one map of each prompt and each of `methods`, prompts outermost.
+    pub fn job(&self, methods: &[Method]) -> MapJob {
         let vectors =
             |texts: &[TextEmbedding]| texts.iter().map(|text| Arc::clone(&text.vector)).collect();
         MapJob {
             prompts: vectors(&self.prompts),
             nulls: vectors(&self.nulls),
-            methods: part.methods.clone(),
+            methods: methods.to_vec(),
         }
     }
 
-    fn scores(&self, prompts: &[String], image: &[f32], clip: &ClipService) -> Vec<super::Score> {
+    /// Scores of `prompts`, those that were embedded, against a picture's unit embedding `[E]`.
+    pub fn scores(
+        &self,
+        prompts: &[String],
+        image: &[f32],
+        clip: &ClipService,
+    ) -> Vec<super::Score> {
         scores(prompts, &self.prompts, &self.nulls, image, clip.scale())
     }
 }

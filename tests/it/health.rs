@@ -167,6 +167,7 @@ async fn reflection_lists_every_service_and_knows_the_errors_in_streams() {
     for name in [
         "veriframe.v1.VerificationService",
         "veriframe.v1.AdminService",
+        "inference.GRPCInferenceService",
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
     ] {

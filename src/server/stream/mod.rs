@@ -108,7 +108,8 @@ impl Streams {
         Ok(stream::unfold(told, Told::next).boxed())
     }
 
-    fn open(&self) -> Result<Open, Status> {
+    /// A place among the streams, of whichever service.
+    pub(super) fn open(&self) -> Result<Open, Status> {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             metrics::record_rejection(Rejection::TooManyStreams);
             return Err(too_many_streams(self.limits.max_streams));
@@ -141,17 +142,22 @@ impl Streams {
 }
 
 /// A stream that is open; when it is dropped, it has ended.
-struct Open {
+pub(super) struct Open {
     _place: OwnedSemaphorePermit,
     _shown: Held,
     end: StreamEnd,
 }
 
 impl Open {
+    /// Says how it ends; the client has gone where nobody says anything.
+    pub(super) fn ends(&mut self, reason: StreamEnd) {
+        self.end = reason;
+    }
+
     /// Ends as the driver says.
     fn until(mut self, ended: Option<(End, Closing)>) -> Option<Closing> {
         let (end, closing) = ended?;
-        self.end = end.label();
+        self.ends(end.label());
         Some(closing)
     }
 }

@@ -182,9 +182,10 @@ impl Catalog {
 
     /// Where a model lies.
     fn find(&self, id: &ModelId) -> Result<Found, CatalogError> {
-        let named = self.books().sources.get(id).map(|path| Found::by_form(path));
+        let named = self.books().sources.get(id).cloned();
+        let broken = |reason| CatalogError::Broken { model: id.to_string(), reason };
         let found = match (named, &self.repository) {
-            (Some(found), _) => Some(found),
+            (Some(path), _) => Some(Found::by_form(&path).map_err(broken)?),
             (None, Some(repository)) => repository.find(id)?,
             (None, None) => None,
         };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::super::clip::ClipService;
 use super::super::name::parts;
 use super::super::served::{Lease, Served};
+use super::super::torchscript::TorchScriptService;
 use super::super::yolo::DetectorService;
 use super::super::{CpuSlot, ServingError, Terms};
 use super::Catalog;
@@ -27,7 +28,7 @@ const CLIP: Kind<ClipService> = Kind {
     name: "CLIP",
     of: |served| match served {
         Served::Clip(clip) => Some(clip),
-        Served::Detector(_) => None,
+        Served::Detector(_) | Served::TorchScript(_) => None,
     },
 };
 
@@ -35,7 +36,15 @@ const DETECTOR: Kind<DetectorService> = Kind {
     name: "detection",
     of: |served| match served {
         Served::Detector(detector) => Some(detector),
-        Served::Clip(_) => None,
+        Served::Clip(_) | Served::TorchScript(_) => None,
+    },
+};
+
+const TORCHSCRIPT: Kind<TorchScriptService> = Kind {
+    name: "TorchScript",
+    of: |served| match served {
+        Served::TorchScript(module) => Some(module),
+        Served::Clip(_) | Served::Detector(_) => None,
     },
 };
 
@@ -67,6 +76,11 @@ impl Catalog {
         self.snapshot().all(&DETECTOR)
     }
 
+    /// Every version of every TorchScript module, in the same order.
+    pub fn modules(&self) -> Vec<Lease<TorchScriptService>> {
+        self.snapshot().all(&TORCHSCRIPT)
+    }
+
     /// A place among the pictures that are decoded or drawn at once; waits until it is its flow's
     /// turn, at most until the deadline.
     pub async fn cpu_permit(&self, terms: Terms) -> Result<CpuSlot, ServingError> {
@@ -89,6 +103,11 @@ impl<'a> Snapshot<'a> {
     /// As [`Catalog::detector`].
     pub fn detector(&self, name: Option<&str>) -> Result<Lease<DetectorService>, ServingError> {
         self.find(&DETECTOR, name)
+    }
+
+    /// The TorchScript module that `name` stands for, or the first by name where `None`.
+    pub fn module(&self, name: Option<&str>) -> Result<Lease<TorchScriptService>, ServingError> {
+        self.find(&TORCHSCRIPT, name)
     }
 
     /// The catalog that this was taken of.

@@ -147,6 +147,12 @@ metrics! {
     STAGE_SECONDS =
         seconds("veriframe_stage_seconds", &["stage"], "Where a frame's time goes.");
 
+    INFERENCE_SECONDS = seconds(
+        "veriframe_inference_seconds",
+        &["model", "outcome"],
+        "One request of the Open Inference Protocol to a model, unary or streamed.",
+    );
+
     // Engines.
     ITEMS = count(
         "veriframe_items_total",

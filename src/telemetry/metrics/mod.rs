@@ -36,6 +36,7 @@ mod tests {
             record_frame(outcome, TARGET);
         }
         record_frame(FrameOutcome::Ok, TARGET + Duration::from_nanos(1));
+        record_inference("clip_image", FrameOutcome::Ok, Duration::from_millis(3));
         for &stage in Stage::ALL {
             record_stage(stage, Duration::from_millis(3));
         }

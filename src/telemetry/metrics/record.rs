@@ -36,6 +36,13 @@ pub fn record_frame(outcome: FrameOutcome, duration: Duration) {
     }
 }
 
+/// A request of the Open Inference Protocol to `model`, one of the catalog's, ended `duration` after
+/// its arrival.
+pub fn record_inference(model: &str, outcome: FrameOutcome, duration: Duration) {
+    let (model, outcome) = (model.to_owned(), outcome.name());
+    histogram!(INFERENCE_SECONDS.name, "model" => model, "outcome" => outcome).record(duration);
+}
+
 /// A stream's policy left a frame out, `after` its arrival.
 pub fn record_drop(reason: DropReason, after: Duration) {
     counter!(DROPPED.name, "reason" => reason.name()).increment(1);
