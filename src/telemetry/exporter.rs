@@ -22,6 +22,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::TelemetryError;
 use super::metrics::{METRICS, Shape, describe_all};
+use super::process::Sampler;
 
 /// Observations are folded into their buckets this often, so that they do not pile up while
 /// nobody reads the page.
@@ -41,8 +42,9 @@ static INSTALLED: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
 pub struct Exporter {
     recorded: PrometheusHandle,
     address: Option<SocketAddr>,
-    /// Ends with the exporter.
+    /// Ends with the exporter, and so does the sampler.
     _tasks: JoinSet<()>,
+    _sampler: Sampler,
 }
 
 impl Exporter {
@@ -66,7 +68,7 @@ impl Exporter {
                 Some(bound)
             }
         };
-        Ok(Self { recorded, address, _tasks: tasks })
+        Ok(Self { recorded, address, _tasks: tasks, _sampler: Sampler::start() })
     }
 
     /// The page, in Prometheus' text format.
@@ -192,6 +194,7 @@ mod tests {
         record_cache("exporter-test", true);
         let hit = "veriframe_cache_hits_total{cache=\"exporter-test\"} 1\n";
         assert!(silent.render().contains(hit));
+        assert!(silent.render().contains("\nprocess_resident_memory_bytes "));
         for exporter in [&first, &second] {
             let answer = get(exporter.address().unwrap(), "/metrics").await;
             assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");

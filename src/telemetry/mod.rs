@@ -6,6 +6,7 @@ mod config;
 mod exporter;
 mod logs;
 pub mod metrics;
+mod process;
 pub mod traces;
 
 pub use config::{Config, Log};

@@ -263,12 +263,14 @@ impl Texts {
         nulls: Option<&[String]>,
         terms: Terms,
     ) -> Result<Self, ServingError> {
+        let started = Instant::now();
         let null_prompts =
             nulls.map_or_else(|| DEFAULT_NULLS.map(str::to_owned).to_vec(), <[String]>::to_vec);
         let (prompts, nulls) = tokio::try_join!(
             clip.embed_texts(prompts, terms),
             clip.embed_texts(&null_prompts, terms)
         )?;
+        Lap::since(Stage::Texts, started).of(&clip.identity().name).record();
         Ok(Self { prompts, nulls, null_prompts })
     }
 

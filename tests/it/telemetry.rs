@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use futures::{StreamExt, stream};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
 };
@@ -22,9 +23,10 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 use veriframe::proto::v1;
 use veriframe::server::Config;
+use veriframe::telemetry::metrics::{METRICS, Shape};
 use veriframe::telemetry::{self, LogFormat, Otlp, Tracer, subscriber};
 
-use crate::support::{TestServer, detection, good, similarity};
+use crate::support::{TestServer, detection, encoded, good, png, similarity};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
@@ -160,7 +162,7 @@ async fn a_call_joins_its_callers_trace_with_a_span_for_each_stage() {
     }
     let stages: Vec<&Span> = spans.iter().filter(|span| !span.name.contains('/')).collect();
     let names: BTreeSet<&str> = stages.iter().map(|span| span.name.as_str()).collect();
-    let all = ["decode", "explain", "infer", "postprocess", "preprocess", "queue", "send"];
+    let all = ["decode", "explain", "infer", "postprocess", "preprocess", "queue", "send", "texts"];
     assert_eq!(names, BTreeSet::from(all));
     for stage in &stages {
         assert_eq!(hex(&stage.trace_id), TRACE);
@@ -186,6 +188,62 @@ async fn a_call_joins_its_callers_trace_with_a_span_for_each_stage() {
         let bytes = request.encode_to_vec();
         assert!(!bytes.windows(12).any(|part| part == b"secret claim"), "a prompt got out");
     }
+}
+
+fn stream_of(frames: std::ops::Range<u64>) -> impl futures::Stream<Item = v1::VerifyStreamRequest> {
+    let config = v1::StreamConfig { similarity: similarity(&["a face"]), ..Default::default() };
+    let first = v1::verify_stream_request::Message::Config(config);
+    let frames = frames.map(|sequence| {
+        let image = encoded(png(sequence as u32 % 4));
+        let frame = v1::Frame { sequence, presentation_time: None, image };
+        v1::verify_stream_request::Message::Frame(frame)
+    });
+    let messages = std::iter::once(first).chain(frames);
+    stream::iter(messages.map(|message| v1::VerifyStreamRequest { message: Some(message) }))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_of_a_stream_have_spans_of_their_own_and_not_too_many() {
+    let collector = Collector::start().await;
+    let (server, tracer) = traced(Otlp { stream_frames: 4, ..collector.otlp() }).await;
+    let mut client = server.client().await;
+    let mut request = within_a_trace(());
+    let request = Request::from_parts(
+        std::mem::take(request.metadata_mut()),
+        tonic::Extensions::default(),
+        stream_of(10..22),
+    );
+    let results = client.verify_stream(request).await.unwrap().into_inner();
+    assert_eq!(results.count().await, 13, "a result for each frame, and a summary");
+    server.stop().await.unwrap();
+    tracer.shutdown().await;
+
+    let spans = collector.spans();
+    let named = |name: &str| spans.iter().filter(|span| span.name == name).collect::<Vec<_>>();
+    let [call] = named("veriframe.v1.VerificationService/VerifyStream")[..] else {
+        panic!("{spans:?}")
+    };
+    let frames = named("frame");
+    let sequences: BTreeSet<i64> = frames
+        .iter()
+        .map(|frame| match attribute(frame, "veriframe.frame.sequence") {
+            Some(Value::IntValue(sequence)) => *sequence,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(sequences, BTreeSet::from([10, 11, 12, 13, 14, 18]));
+    for frame in &frames {
+        assert_eq!(frame.parent_span_id, call.span_id);
+        assert_eq!(hex(&frame.trace_id), TRACE);
+        assert_eq!(attribute(frame, "veriframe.frame.outcome"), Some(&text("ok")));
+        let below = spans.iter().filter(|span| span.parent_span_id == frame.span_id);
+        let names: BTreeSet<&str> = below.map(|span| span.name.as_str()).collect();
+        let all = ["decode", "infer", "postprocess", "preprocess", "queue", "send", "texts"];
+        assert_eq!(names, BTreeSet::from(all));
+    }
+    let below: Vec<&Span> =
+        spans.iter().filter(|span| span.parent_span_id == call.span_id).collect();
+    assert_eq!(below.len(), frames.len(), "no stage is the stream's own: {below:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -267,7 +325,7 @@ impl Log {
 }
 
 /// The server's tasks run on this test's thread, so that its log is this test's.
-async fn one_good_and_one_bad_call() {
+async fn a_good_a_bad_and_a_long_call() {
     let server = TestServer::start().await;
     let mut client = server.client().await;
     let mut request = within_a_trace(everything());
@@ -275,15 +333,17 @@ async fn one_good_and_one_bad_call() {
     request.metadata_mut().insert("authorization", "Bearer hunter2".parse().unwrap());
     client.verify(request).await.unwrap();
     client.verify(v1::VerifyRequest::default()).await.unwrap_err();
+    let results = client.verify_stream(stream_of(0..3)).await.unwrap().into_inner();
+    assert_eq!(results.count().await, 4);
     server.stop().await.unwrap();
 }
 
 #[tokio::test]
 async fn each_call_has_one_line_in_the_access_log() {
-    let page = Log::of(LogFormat::Json, one_good_and_one_bad_call).await;
+    let page = Log::of(LogFormat::Json, a_good_a_bad_and_a_long_call).await;
     let lines: Vec<serde_json::Value> =
         page.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let [good, bad] = lines.as_slice() else { panic!("{page}") };
+    let [good, bad, long] = lines.as_slice() else { panic!("{page}") };
     assert_eq!(good["target"], "access");
     assert_eq!(good["method"], "veriframe.v1.VerificationService/Verify");
     assert_eq!(good["code"], "OK");
@@ -295,6 +355,7 @@ async fn each_call_has_one_line_in_the_access_log() {
     assert!(good["sent_bytes"].as_u64().unwrap() > 100, "{good}");
     assert_eq!(bad["code"], "INVALID_ARGUMENT");
     assert_ne!(bad["trace_id"], TRACE);
+    assert_eq!((&good["frames"], &long["frames"]), (&serde_json::Value::Null, &3.into()));
     for secret in ["secret claim", "hunter2"] {
         assert!(!page.contains(secret), "{page}");
     }
@@ -302,12 +363,39 @@ async fn each_call_has_one_line_in_the_access_log() {
 
 #[tokio::test]
 async fn the_access_log_can_be_read_by_people() {
-    let page = Log::of(LogFormat::Text, one_good_and_one_bad_call).await;
-    assert_eq!(page.lines().count(), 2, "{page}");
+    let page = Log::of(LogFormat::Text, a_good_a_bad_and_a_long_call).await;
+    assert_eq!(page.lines().count(), 3, "{page}");
     let line = page.lines().next().unwrap();
     let expected =
         ["INFO", "call", "code=\"OK\"", "request_id=\"order-7\"", "peer=127.0.0.1:", "seconds=0."];
     for part in expected {
         assert!(line.contains(part), "{part} is not in {line}");
     }
+}
+
+/// The manual's table of metrics is the list of metrics.
+#[test]
+fn the_manual_names_every_metric_as_the_page_does() {
+    let manual = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/observability.md");
+    let manual = std::fs::read_to_string(manual).unwrap();
+    let rows: BTreeSet<String> = manual
+        .lines()
+        .filter(|line| line.starts_with("| `veriframe_") || line.starts_with("| `process_"))
+        .map(str::to_owned)
+        .collect();
+    let expected: Vec<String> = METRICS
+        .iter()
+        .map(|metric| {
+            let shape = match metric.shape {
+                Shape::Counter => "counter",
+                Shape::Gauge => "gauge",
+                Shape::Histogram(_) => "histogram",
+            };
+            let labels = metric.labels.iter().map(|label| format!("`{label}`"));
+            let labels = labels.collect::<Vec<_>>().join(", ");
+            format!("| `{}` | {shape} | {labels} | {} |", metric.name, metric.help)
+        })
+        .collect();
+    let table = expected.join("\n");
+    assert!(rows == expected.into_iter().collect(), "the table should be:\n{table}");
 }

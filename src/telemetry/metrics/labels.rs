@@ -1,4 +1,7 @@
-//! The labels that have a fixed set of values, each value with its meaning.
+//! The labels that have a fixed set of values, each value with its meaning; and what is shown
+//! together.
+
+use std::time::Duration;
 
 /// An enum of a label's values, with `ALL` of them and the `name` that Prometheus sees.
 macro_rules! label {
@@ -28,6 +31,8 @@ label! {
     Stage {
         /// Bytes to pixels.
         Decode = "decode",
+        /// Prompts to vectors, mostly from the cache.
+        Texts = "texts",
         /// Pixels to the model's size.
         Preprocess = "preprocess",
         /// Waiting for a batch.
@@ -38,7 +43,7 @@ label! {
         Explain = "explain",
         /// Results to the answer.
         Postprocess = "postprocess",
-        /// The answer to the client, as fast as it reads.
+        /// The answer to the client, as fast as it reads; in a stream, after the frames before it.
         Send = "send",
     }
 }
@@ -241,4 +246,36 @@ pub struct ModelLabels<'a> {
     pub kind: &'a str,
     /// `cpu`, `cuda:0`, …
     pub device: &'a str,
+}
+
+/// What the process uses; `None` of what the system does not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ProcessUse {
+    /// Processor time since the start, over all threads.
+    pub cpu: Option<Duration>,
+    /// Memory that is held.
+    pub resident_bytes: Option<u64>,
+    /// Memory that is addressed.
+    pub virtual_bytes: Option<u64>,
+    /// File handles that are open.
+    pub open_files: Option<u64>,
+    /// File handles that may be.
+    pub max_open_files: Option<u64>,
+    /// Threads that there are.
+    pub threads: Option<u64>,
+}
+
+/// What one GPU is used for, by whomever; `None` of what its driver does not tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GpuUse {
+    /// The driver's number of it, from 0. Not CUDA's where `CUDA_VISIBLE_DEVICES` is set.
+    pub index: u32,
+    /// The driver's name of it for ever.
+    pub uuid: String,
+    /// Memory that is taken.
+    pub used_bytes: Option<u64>,
+    /// Memory that there is.
+    pub total_bytes: Option<u64>,
+    /// Share of the last moment in which it ran anything, 0 to 100.
+    pub busy_percent: Option<u32>,
 }

@@ -28,7 +28,7 @@ pub enum Shape {
 /// One metric.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Metric {
-    /// The full name, `veriframe_…`.
+    /// The full name, `veriframe_…`; `process_…` where Prometheus has a name for it.
     pub name: &'static str,
     /// What it tells.
     pub help: &'static str,
@@ -135,7 +135,8 @@ metrics! {
     RESULTS_WAITING = value(
         "veriframe_results_waiting",
         &[],
-        "Results of streamed frames that are ready and not yet taken: their readers are slow, or an          earlier frame of their stream has no result yet.",
+        "Results of streamed frames that are ready and not yet taken: their readers are slow, or an \
+         earlier frame of their stream has no result yet.",
     );
     SLO = count(
         "veriframe_slo_total",
@@ -211,6 +212,31 @@ metrics! {
         "veriframe_reloads_total",
         &["what", "outcome"],
         "Models, certificates or keys read again while serving; after an error the old ones serve.",
+    );
+
+    // The process, by the names that Prometheus' own clients give, and the GPUs beside it.
+    PROCESS_CPU = Metric {
+        unit: Unit::Seconds,
+        ..count("process_cpu_seconds_total", &[], "Processor time of all threads, in whole seconds.")
+    };
+    PROCESS_RESIDENT =
+        bytes("process_resident_memory_bytes", &[], "Memory that the process holds.");
+    PROCESS_VIRTUAL =
+        bytes("process_virtual_memory_bytes", &[], "Memory that the process addresses.");
+    PROCESS_FILES = value("process_open_fds", &[], "File handles that are open.");
+    PROCESS_MAX_FILES = value("process_max_fds", &[], "File handles that may be open.");
+    PROCESS_THREADS = value("process_threads", &[], "Threads of the process.");
+    GPU_USED = bytes(
+        "veriframe_gpu_memory_used_bytes",
+        &["gpu", "uuid"],
+        "Memory of a GPU that is taken, by whomever; where NVIDIA's driver is.",
+    );
+    GPU_TOTAL =
+        bytes("veriframe_gpu_memory_total_bytes", &["gpu", "uuid"], "Memory that a GPU has.");
+    GPU_BUSY = value(
+        "veriframe_gpu_utilisation_ratio",
+        &["gpu", "uuid"],
+        "Share of the last moment in which a GPU ran anything, 0 to 1.",
     );
 
     // Telemetry itself.

@@ -64,6 +64,21 @@ mod tests {
         record_stream_end(StreamEnd::Draining);
         record_reuse();
         record_spans(SpanOutcome::Sent, 3);
+        set_process(ProcessUse {
+            cpu: Some(Duration::from_millis(2500)),
+            resident_bytes: Some(5),
+            virtual_bytes: Some(6),
+            open_files: Some(7),
+            max_open_files: Some(8),
+            threads: Some(9),
+        });
+        set_gpu(&GpuUse {
+            index: 1,
+            uuid: "GPU-1".to_owned(),
+            used_bytes: Some(5),
+            total_bytes: Some(80),
+            busy_percent: Some(25),
+        });
     }
 
     #[test]
@@ -72,9 +87,11 @@ mod tests {
         assert_eq!(names.len(), METRICS.len(), "each name stands once");
         for metric in METRICS {
             let name = metric.name;
-            assert!(name.starts_with("veriframe_"), "{name}");
+            assert!(name.starts_with("veriframe_") || name.starts_with("process_"), "{name}");
             assert_eq!(name.ends_with("_total"), metric.shape == Shape::Counter, "{name}");
-            assert_eq!(name.ends_with("_seconds"), metric.unit == Unit::Seconds, "{name}");
+            let base = name.strip_suffix("_total").unwrap_or(name);
+            assert_eq!(base.ends_with("_seconds"), metric.unit == Unit::Seconds, "{name}");
+            assert_eq!(base.ends_with("_bytes"), metric.unit == Unit::Bytes, "{name}");
             assert!(metric.help.ends_with('.'), "{name}");
         }
     }
@@ -159,6 +176,8 @@ mod tests {
         has("veriframe_slo_good_total 1");
         has("veriframe_batch_size_bucket{model=\"clip\",le=\"8\"} 1");
         has("veriframe_start_time_seconds 5");
+        has("process_cpu_seconds_total 2");
+        has("veriframe_gpu_utilisation_ratio{gpu=\"1\",uuid=\"GPU-1\"} 0.25");
         has("veriframe_model_info{name=\"clip\",version=\"1\",kind=\"clip\",device=\"cpu\"} 1");
     }
 }

@@ -212,6 +212,39 @@ pub fn record_spans(outcome: SpanOutcome, count: usize) {
     counter!(SPANS.name, "outcome" => outcome.name()).increment(count as u64);
 }
 
+/// What the process uses now.
+pub fn set_process(now: ProcessUse) {
+    if let Some(cpu) = now.cpu {
+        counter!(PROCESS_CPU.name).absolute(cpu.as_secs());
+    }
+    for (metric, value) in [
+        (PROCESS_RESIDENT, now.resident_bytes),
+        (PROCESS_VIRTUAL, now.virtual_bytes),
+        (PROCESS_FILES, now.open_files),
+        (PROCESS_MAX_FILES, now.max_open_files),
+        (PROCESS_THREADS, now.threads),
+    ] {
+        if let Some(value) = value {
+            gauge!(metric.name).set(value as f64);
+        }
+    }
+}
+
+/// What a GPU is used for now.
+pub fn set_gpu(now: &GpuUse) {
+    let busy = now.busy_percent.map(|percent| f64::from(percent) / 100.0);
+    for (metric, value) in [
+        (GPU_USED, now.used_bytes.map(|bytes| bytes as f64)),
+        (GPU_TOTAL, now.total_bytes.map(|bytes| bytes as f64)),
+        (GPU_BUSY, busy),
+    ] {
+        if let Some(value) = value {
+            let (gpu, uuid) = (now.index.to_string(), now.uuid.clone());
+            gauge!(metric.name, "gpu" => gpu, "uuid" => uuid).set(value);
+        }
+    }
+}
+
 /// Tells the recorder every name's meaning, and what holds from the start: the build, the start
 /// time, and a zero for each series whose labels are known, so that rates work from the first
 /// event.
