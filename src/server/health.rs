@@ -99,7 +99,7 @@ impl HealthCalls for Health {
 
     type WatchStream = BoxStream<'static, Result<HealthCheckResponse, Status>>;
 
-    /// The status now and at each change; SERVICE_UNKNOWN while the name is unknown, as the protocol
+    /// The status now and at each change; `SERVICE_UNKNOWN` while the name is unknown, as the protocol
     /// has it.
     async fn watch(
         &self,

@@ -140,8 +140,8 @@ impl Life {
             && match self.config.readiness {
                 Readiness::StartModels => expected.iter().all(|name| works(&models, name)),
                 Readiness::AllModels => {
-                    let loaded = models.iter().filter(|model| model.state == State::Ready);
-                    loaded.fold(true, |all, model| all && model.works())
+                    let mut loaded = models.iter().filter(|model| model.state == State::Ready);
+                    loaded.all(|model| model.works())
                 }
                 Readiness::AnyModel => models.iter().any(ModelStatus::works),
             };
@@ -214,7 +214,7 @@ mod tests {
     async fn a_server_is_ready_once_warm_and_leaves_before_it_drains() {
         let drain_delay = Duration::from_secs(5);
         let drain_limit = Duration::from_secs(30);
-        let life = life(Config { drain_delay, drain_limit, ..Config::default() });
+        let life = life(Config { drain_limit, drain_delay, ..Config::default() });
         assert_eq!((life.phase(), life.is_ready()), (Phase::Starting, false));
         assert!(life.health.is_serving(LIVE));
         let mut observe = Box::pin(life.observe());

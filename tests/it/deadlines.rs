@@ -163,7 +163,11 @@ async fn expired_calls_are_answered_at_their_deadline_while_the_devices_are_busy
     assert!(next.is_ok(), "every place is free again: {next:?}");
     assert!(busy.await.unwrap().is_ok() && started.elapsed() >= batch);
     let ran = gate.lock().items.clone();
-    assert_eq!(ran, [("clip".to_owned(), 1), ("yolo".to_owned(), 1)].into(), "none of the expired");
+    assert_eq!(
+        ran,
+        [("clip@1".to_owned(), 1), ("yolo@1".to_owned(), 1)].into(),
+        "none of the expired"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -188,7 +192,7 @@ async fn a_cancelled_call_frees_its_place_and_its_work_is_not_done() {
     gate.release(2);
     busy.await.unwrap().unwrap();
     next.await.unwrap();
-    assert_eq!(gate.lock().items["clip"], 2, "the busy one's and the next one's");
+    assert_eq!(gate.lock().items["clip@1"], 2, "the busy one's and the next one's");
 }
 
 /// Has the texts of [`good`] embedded, one at a time for the small queues, so that they are known;

@@ -34,6 +34,11 @@ impl Program {
             address.clear();
             assert!(output.read_line(&mut address).unwrap() > 0, "the server ended");
         }
+        let mut ready = String::new();
+        while ready != "models are loaded\n" {
+            ready.clear();
+            assert!(output.read_line(&mut ready).unwrap() > 0, "the server ended");
+        }
         let address = format!("http://{}", address.trim_start_matches("gRPC on ").trim());
         Self { child, address, _output: output }
     }
