@@ -141,7 +141,7 @@ impl Life {
                 Readiness::StartModels => expected.iter().all(|name| works(&models, name)),
                 Readiness::AllModels => {
                     let mut loaded = models.iter().filter(|model| model.state == State::Ready);
-                    loaded.all(|model| model.works())
+                    loaded.all(ModelStatus::works)
                 }
                 Readiness::AnyModel => models.iter().any(ModelStatus::works),
             };
