@@ -2,7 +2,8 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -18,12 +19,17 @@ use crate::telemetry::metrics::{self, Rejection};
 /// HTTP/2 watch by pings whether the client is there.
 const PREFACE_BYTES: usize = 24;
 
+/// How long a connection that has said its last reads on, for its client to end its own side.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// A connection that may make calls. Its place is free when it closes.
 pub(super) struct Connection {
     io: Io,
     peer: Peer,
     /// Until the preface has come.
     opening: Option<Opening>,
+    /// From the end of its own side on.
+    linger: Option<Pin<Box<Sleep>>>,
     _place: Place,
 }
 
@@ -44,7 +50,7 @@ impl Connection {
     pub(super) fn new(io: Io, peer: Peer, place: Place) -> Self {
         let limit = Box::pin(tokio::time::sleep(place.opening_limit()));
         let opening = Some(Opening { missing_bytes: PREFACE_BYTES, limit });
-        Self { io, peer, opening, _place: place }
+        Self { io, peer, opening, linger: None, _place: place }
     }
 
     /// Counts the first bytes that came; an error where they take too long.
@@ -110,10 +116,29 @@ impl AsyncWrite for Connection {
         }
     }
 
+    /// Ends its own side and drops what still comes, until the client has ended its own: a socket
+    /// that is closed with bytes unread is reset, and the last answers are lost with it.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.io {
-            Io::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Io::Encrypted(stream) => Pin::new(stream).poll_shutdown(cx),
+        if self.linger.is_none() {
+            ready!(match &mut self.io {
+                Io::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+                Io::Encrypted(stream) => Pin::new(stream).poll_shutdown(cx),
+            })?;
+        }
+        let linger = self.linger.get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
+        if linger.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        let mut space = [0; 4096];
+        loop {
+            let mut unread = ReadBuf::new(&mut space);
+            let read = match &mut self.io {
+                Io::Plain(stream) => Pin::new(stream).poll_read(cx, &mut unread),
+                Io::Encrypted(stream) => Pin::new(stream).poll_read(cx, &mut unread),
+            };
+            if ready!(read).is_err() || unread.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
         }
     }
 

@@ -111,7 +111,7 @@ async fn a_drain_under_load_loses_no_accepted_frame_and_exits_with_0_within_the_
     let mut accepted = 0;
     for stream in streams {
         let Cut { answered, summary, status } = stream.await.unwrap();
-        let summary = summary.unwrap();
+        let summary = summary.unwrap_or_else(|| panic!("no summary: {status:?}"));
         let last = *answered.last().unwrap();
         assert_eq!(answered, (1..=last).collect::<Vec<_>>(), "each frame once, in order");
         assert_eq!((summary.frames, summary.ok), (last, last));
