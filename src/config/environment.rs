@@ -32,8 +32,13 @@ const SHORT: &[(&str, &str, &str)] = &[
 
 /// Variables that are no settings: which file to read, a client's key, and what this repository's
 /// own tests and restarts use.
-const OTHERS: &[&str] =
-    &["VERIFRAME_CONFIG", "VERIFRAME_API_KEY", "VERIFRAME_PARITY", "VERIFRAME_THREADS_SETTLED"];
+const OTHERS: &[&str] = &[
+    "VERIFRAME_CONFIG",
+    "VERIFRAME_API_KEY",
+    "VERIFRAME_PARITY",
+    "VERIFRAME_STRESS",
+    "VERIFRAME_THREADS_SETTLED",
+];
 
 /// The same for every name that begins so.
 const OTHERS_BEGIN: &[&str] = &["VERIFRAME_TEST_", "VERIFRAME_FUZZ_", "VERIFRAME_STRESS_"];

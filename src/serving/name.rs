@@ -18,7 +18,7 @@ pub struct ModelId {
 }
 
 impl ModelId {
-    /// Refuses what is no plain word (see [`check_word`]).
+    /// Refuses what is no plain word (letters, digits and a few signs).
     pub fn new(name: &str, version: &str) -> Result<Self, String> {
         check_word("name", name)?;
         check_word("version", version)?;

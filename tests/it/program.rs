@@ -12,7 +12,7 @@ use tonic::transport::Channel;
 use crate::support::Client;
 
 /// The longest that a start, an end or an answer may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running `veriframe serve`; it is killed with the test.
 pub(crate) struct Program {

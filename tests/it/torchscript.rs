@@ -210,7 +210,7 @@ async fn a_module_that_its_manifest_belies_is_an_error_and_not_a_wrong_answer() 
 #[test]
 fn what_is_no_module_does_not_start() {
     let text = |file: &Path| std::fs::write(file, "no module").unwrap();
-    let error = start(AFFINE, Config::default(), text).map(|_| ()).unwrap_err().to_string();
+    let error = start(AFFINE, Config::default(), text).map(|_| ()).unwrap_err();
     assert!(error.contains("net.pt is no TorchScript module: "), "{error}");
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("missing.pt");

@@ -1,7 +1,7 @@
 //! The Open Inference Protocol v2, with the calls that Triton's clients use beside it.
 //!
 //! [`tensors`] reads what clients send and is the border here: behind it tensors are whole. The
-//! models of this protocol are parts of the catalog's, see [`models`].
+//! models of this protocol are parts of the catalog's, see `models.rs`.
 
 mod infer;
 mod inputs;
