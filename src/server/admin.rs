@@ -113,7 +113,7 @@ impl AdminService for Admin {
 }
 
 /// The outcome of a change, or that the call's deadline came first; the change goes on.
-async fn finished<Q, T>(
+pub(super) async fn finished<Q, T>(
     request: &Request<Q>,
     change: impl Future<Output = Result<T, CatalogError>>,
 ) -> Result<T, Status> {

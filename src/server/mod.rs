@@ -120,7 +120,9 @@ pub async fn run_guarded(
             .max_decoding_message_size(config.max_message_bytes)
             .max_encoding_message_size(config.max_answer_bytes());
     let inference = config.open_inference.enabled.then(|| {
-        GrpcInferenceServiceServer::new(InferenceService::new(answering, streams))
+        let administers = config.offers_admin(loopback);
+        let service = InferenceService::new(answering, streams, Arc::clone(&life), administers);
+        GrpcInferenceServiceServer::new(service)
             .max_decoding_message_size(config.max_message_bytes)
             .max_encoding_message_size(config.max_answer_bytes())
     });

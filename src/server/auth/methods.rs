@@ -57,7 +57,8 @@ const OPEN_METHODS: [&str; 2] =
 /// Services that need the scope `admin`.
 const ADMIN_SERVICES: [&str; 1] = ["/veriframe.v1.AdminService/"];
 /// Methods that need the scope `admin`.
-const ADMIN_METHODS: [&str; 2] = [
+const ADMIN_METHODS: [&str; 3] = [
+    "/inference.GRPCInferenceService/RepositoryIndex",
     "/inference.GRPCInferenceService/RepositoryModelLoad",
     "/inference.GRPCInferenceService/RepositoryModelUnload",
 ];
@@ -89,7 +90,7 @@ mod tests {
             ("/veriframe.v1.AdminService/AnythingNew", ADMIN),
             ("/inference.GRPCInferenceService/RepositoryModelLoad", ADMIN),
             ("/inference.GRPCInferenceService/RepositoryModelUnload", ADMIN),
-            ("/inference.GRPCInferenceService/RepositoryIndex", INFERENCE),
+            ("/inference.GRPCInferenceService/RepositoryIndex", ADMIN),
             ("/inference.GRPCInferenceService/ModelInfer", INFERENCE),
             ("/inference.GRPCInferenceService/ServerLive", Access::Open),
             ("/veriframe.v1.VerificationService/Verify", INFERENCE),

@@ -9,6 +9,7 @@ mod metadata;
 mod models;
 mod outputs;
 mod parameters;
+mod repository;
 mod run;
 mod statistics;
 mod stream;
@@ -21,6 +22,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::answer::Answering;
 use super::deadline::CallTerms;
+use super::lifecycle::Life;
 use super::status::{self, status};
 use super::stream::Streams;
 use crate::bounds::{Bounds, Breach};
@@ -29,6 +31,7 @@ use crate::proto::inference::grpc_inference_service_server::GrpcInferenceService
 use crate::serving::Catalog;
 use infer::Inference;
 use models::Model;
+use repository::Repository;
 
 /// What the Open Inference Protocol offers.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -66,21 +69,26 @@ const SHARED_MEMORY: &str =
 pub(super) struct InferenceService {
     inference: Arc<Inference>,
     streams: Streams,
+    repository: Repository,
+    life: Arc<Life>,
 }
 
 impl InferenceService {
-    pub(super) fn new(answering: Answering, streams: Streams) -> Self {
+    /// `administers`: whether models can be loaded and unloaded through it.
+    pub(super) fn new(
+        answering: Answering,
+        streams: Streams,
+        life: Arc<Life>,
+        administers: bool,
+    ) -> Self {
+        let repository = Repository::new(administers.then(|| Arc::clone(&answering.catalog)));
         let statistics = statistics::Statistics::default();
-        Self { inference: Arc::new(Inference { answering, statistics }), streams }
+        let inference = Arc::new(Inference { answering, statistics });
+        Self { inference, streams, repository, life }
     }
 
     fn catalog(&self) -> &Catalog {
         &self.inference.answering.catalog
-    }
-
-    /// Whether requests are served.
-    fn is_ready(&self) -> bool {
-        !self.inference.answering.draining.is_cancelled()
     }
 
     fn find(&self, name: &str, version: &str) -> Result<Model, Status> {
@@ -101,7 +109,7 @@ impl GrpcInferenceService for InferenceService {
         &self,
         _request: Request<wire::ServerReadyRequest>,
     ) -> Result<Response<wire::ServerReadyResponse>, Status> {
-        Ok(Response::new(wire::ServerReadyResponse { ready: self.is_ready() }))
+        Ok(Response::new(wire::ServerReadyResponse { ready: self.life.is_ready() }))
     }
 
     async fn model_ready(
@@ -109,7 +117,8 @@ impl GrpcInferenceService for InferenceService {
         request: Request<wire::ModelReadyRequest>,
     ) -> Result<Response<wire::ModelReadyResponse>, Status> {
         let wire::ModelReadyRequest { name, version } = request.into_inner();
-        let ready = self.is_ready() && self.find(&name, &version).is_ok_and(|model| model.works());
+        let leaving = self.inference.answering.draining.is_cancelled();
+        let ready = !leaving && Model::is_ready(self.catalog(), &name, &version);
         Ok(Response::new(wire::ModelReadyResponse { ready }))
     }
 
@@ -117,7 +126,7 @@ impl GrpcInferenceService for InferenceService {
         &self,
         _request: Request<wire::ServerMetadataRequest>,
     ) -> Result<Response<wire::ServerMetadataResponse>, Status> {
-        Ok(Response::new(metadata::server(false)))
+        Ok(Response::new(metadata::server(self.repository.is_offered())))
     }
 
     async fn model_metadata(
@@ -177,23 +186,23 @@ impl GrpcInferenceService for InferenceService {
 
     async fn repository_index(
         &self,
-        _request: Request<wire::RepositoryIndexRequest>,
+        request: Request<wire::RepositoryIndexRequest>,
     ) -> Result<Response<wire::RepositoryIndexResponse>, Status> {
-        Err(status::unsupported("the model repository is not served"))
+        self.repository.index(request).await.map(Response::new)
     }
 
     async fn repository_model_load(
         &self,
-        _request: Request<wire::RepositoryModelLoadRequest>,
+        request: Request<wire::RepositoryModelLoadRequest>,
     ) -> Result<Response<wire::RepositoryModelLoadResponse>, Status> {
-        Err(status::unsupported("the model repository is not served"))
+        self.repository.load(request).await.map(Response::new)
     }
 
     async fn repository_model_unload(
         &self,
-        _request: Request<wire::RepositoryModelUnloadRequest>,
+        request: Request<wire::RepositoryModelUnloadRequest>,
     ) -> Result<Response<wire::RepositoryModelUnloadResponse>, Status> {
-        Err(status::unsupported("the model repository is not served"))
+        self.repository.unload(request).await.map(Response::new)
     }
 
     async fn system_shared_memory_status(

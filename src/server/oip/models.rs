@@ -121,6 +121,15 @@ impl Model {
         Err(loading.unwrap_or_else(|| Self::unknown(catalog, name, version)))
     }
 
+    /// Whether the model answers. The name of a CLIP model, which the repository's calls take, is
+    /// as ready as its parts are.
+    pub(super) fn is_ready(catalog: &Catalog, name: &str, version: &str) -> bool {
+        Self::find(catalog, name, version).is_ok_and(|model| model.works()) || {
+            let part = format!("{name}_{}", ClipTask::Image.suffix());
+            Self::find(catalog, &part, version).is_ok_and(|model| model.works())
+        }
+    }
+
     fn unknown(catalog: &Catalog, name: &str, version: &str) -> ServingError {
         let shown = |name: &str, version: &str| match version {
             "" => name.to_owned(),

@@ -3,6 +3,7 @@
 mod infer;
 mod metadata;
 mod refused;
+mod repository;
 mod stream;
 
 use bytes::{BufMut, Bytes, BytesMut};
