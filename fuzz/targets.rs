@@ -10,11 +10,15 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use prost::Message;
 use tempfile::NamedTempFile;
 use veriframe::models::clip::{ClipConfig, ClipTokenizer};
 use veriframe::models::inspect::inspect;
 use veriframe::models::pickle::{Limits as PickleLimits, Pickle, TorchFile};
 use veriframe::models::weights::Weights;
+use veriframe::proto::inference::ModelInferRequest;
+use veriframe::server::oip::tensors::read_inputs;
+use veriframe::serving::tensor::Content;
 use veriframe::verification::temporal::{
     Change, Closing, Event, Evidence, Frame, Rules, Thresholds, Time, Verdict, Verdicts,
 };
@@ -37,7 +41,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const ALL: [Target; 9] = [
+pub const ALL: [Target; 10] = [
     Target { name: "image", run: image, seeds: Some("tests/golden/pictures") },
     Target { name: "raw", run: raw, seeds: None },
     Target { name: "pickle", run: pickle, seeds: None },
@@ -47,6 +51,7 @@ pub const ALL: [Target; 9] = [
     Target { name: "tokenizer", run: tokenizer, seeds: None },
     Target { name: "stream", run: stream, seeds: None },
     Target { name: "verdicts", run: verdicts, seeds: None },
+    Target { name: "tensors", run: tensors, seeds: None },
 ];
 
 /// A picture in any of the formats, found by its content.
@@ -229,6 +234,25 @@ pub fn verdicts(data: &[u8]) {
         assert!(summary.segments.len() <= rules.max_segments);
         assert!(summary.present <= summary.observed);
         assert!(summary.share_present().is_none_or(|share| (0.0..=1.0).contains(&share)));
+    }
+}
+
+/// A request of the Open Inference Protocol as it comes over the wire: its tensors are whole or the
+/// request is refused.
+pub fn tensors(data: &[u8]) {
+    let Ok(request) = ModelInferRequest::decode(data) else { return };
+    let Ok(read) = read_inputs(request.inputs, request.raw_input_contents) else { return };
+    for tensor in &read {
+        let elements: usize = tensor.shape().iter().product();
+        let held = match tensor.content() {
+            Content::Numbers(bytes) => {
+                let width = tensor.datatype().element_bytes().expect("only texts have no width");
+                assert_eq!(bytes.len() % width, 0);
+                bytes.len() / width
+            }
+            Content::Strings(strings) => strings.len(),
+        };
+        assert_eq!(held, elements, "{tensor:?}");
     }
 }
 

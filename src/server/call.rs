@@ -18,7 +18,7 @@ use tracing::instrument::{Instrument, Instrumented};
 use super::method::{Kind, Method};
 use super::notes::Notes;
 use super::peer::Peer;
-use crate::telemetry::metrics::{self, Held, Stage};
+use crate::telemetry::metrics::{self, Held, Rejection, Stage};
 use crate::telemetry::traces::{CallSpan, Lap, Tracer};
 
 /// The header that carries a call's id, in and out.
@@ -172,6 +172,10 @@ impl Drop for Call {
     fn drop(&mut self) {
         let took = self.started.elapsed();
         metrics::record_request(self.method.name(), name(self.code), took);
+        // The code that tonic gives a message beyond the limit; nothing else here has it.
+        if self.code == Code::OutOfRange {
+            metrics::record_rejection(Rejection::TooLarge);
+        }
         if let Some(peer) = self.peer {
             self.trace.note("network.peer.address", peer.ip().to_string());
             self.trace.note("network.peer.port", i64::from(peer.port()));

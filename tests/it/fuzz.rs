@@ -144,6 +144,11 @@ fn any_frames_have_verdicts() {
 }
 
 #[test]
+fn any_tensors_are_whole_or_refused() {
+    check("tensors", 10_000);
+}
+
+#[test]
 fn every_target_has_its_program_and_its_test() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let script = fs::read_to_string(root.join("scripts/fuzz.sh")).unwrap();

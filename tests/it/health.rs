@@ -23,7 +23,7 @@ use veriframe::serving::{Catalog, Options};
 use veriframe::telemetry::Exporter;
 
 use crate::models::{Gate, repository};
-use crate::support::{TestServer, good};
+use crate::support::{TestServer, encoded, good};
 
 fn named(service: &str) -> HealthCheckRequest {
     HealthCheckRequest { service: service.to_owned() }
@@ -195,10 +195,13 @@ async fn page(address: SocketAddr) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_count_calls_and_have_an_edge_at_the_target() {
     let exporter = Exporter::install(Some(([127, 0, 0, 1], 0).into())).await.unwrap();
-    let server = TestServer::start().await;
+    let config = Config { max_message_bytes: 64 << 10, ..Config::default() };
+    let server = TestServer::with(config).await;
     let mut client = server.client().await;
     client.verify(good()).await.unwrap();
     client.verify(v1::VerifyRequest::default()).await.unwrap_err();
+    let long = v1::VerifyRequest { image: encoded(vec![0; 65 << 10]), ..good() };
+    assert_eq!(client.verify(long).await.unwrap_err().code(), Code::OutOfRange);
     // The server counts a call when its last byte is on its way: stop, so that it has.
     server.stop().await.unwrap();
     let page = page(exporter.address().unwrap()).await;
@@ -215,6 +218,9 @@ async fn metrics_count_calls_and_have_an_edge_at_the_target() {
     ] {
         assert!(page.contains(part), "{part} is not in\n{page}");
     }
+    let refused = "veriframe_rejected_total{cause=\"too_large\"} ";
+    let refused = page.lines().find_map(|line| line.strip_prefix(refused)).unwrap();
+    assert!(refused.parse::<f64>().unwrap() >= 1.0, "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

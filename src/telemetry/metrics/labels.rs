@@ -145,14 +145,13 @@ label! {
         RateQuota = "rate_quota",
         /// Its caller has as many calls as it may.
         ConcurrencyQuota = "concurrency_quota",
-        /// A message, picture or list was over a limit.
+        /// A message was longer than the server reads. (What a message asks for beyond a limit is
+        /// the caller's error, INVALID_ARGUMENT.)
         TooLarge = "too_large",
         /// No valid key or certificate came with it.
         Unauthenticated = "unauthenticated",
         /// The caller is known and may not do this.
         Forbidden = "forbidden",
-        /// The server is going down.
-        Draining = "draining",
     }
 }
 
