@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 
-use crate::serving::{Deadline, Priority, ServingError, Terms};
+use crate::serving::{Deadline, Flow, Priority, ServingError, Terms};
 
 /// The header that tells how long the caller waits.
 const TIMEOUT: &str = "grpc-timeout";
@@ -24,15 +24,19 @@ const MARGIN: Duration = Duration::from_millis(10);
 pub(super) struct CallTerms(pub(super) Terms);
 
 impl CallTerms {
-    /// By a call's headers; `arrived` is when they came. A malformed timeout counts as none, for
-    /// the protocol says so; a priority that is none is the caller's mistake.
-    pub(super) fn of(headers: &HeaderMap, arrived: Instant) -> Result<Self, ServingError> {
+    /// By a call's headers, on the account `flow`; `arrived` is when they came. A malformed timeout
+    /// counts as none, for the protocol says so; a priority that is none is the caller's mistake.
+    pub(super) fn of(
+        headers: &HeaderMap,
+        flow: Flow,
+        arrived: Instant,
+    ) -> Result<Self, ServingError> {
         let timeout = headers.get(TIMEOUT).and_then(|value| parse(value.to_str().ok()?));
         let deadline = timeout.and_then(|timeout| {
             arrived.checked_add(timeout.saturating_sub(MARGIN.min(timeout / 20)))
         });
         let priority = priority(headers)?;
-        Ok(Self(Terms { priority, ..Terms::until(deadline) }))
+        Ok(Self(Terms { deadline, priority, flow }))
     }
 
     /// Of a request that came through the layer that sets it.
@@ -128,7 +132,7 @@ mod tests {
     ) -> Result<Terms, ServingError> {
         let name = http::HeaderName::from_static(name);
         let headers = HeaderMap::from_iter([(name, http::HeaderValue::from_static(value))]);
-        CallTerms::of(&headers, arrived).map(|terms| terms.0)
+        CallTerms::of(&headers, Flow(7), arrived).map(|terms| terms.0)
     }
 
     #[test]
@@ -142,7 +146,7 @@ mod tests {
                 "{value}"
             );
         }
-        let none = CallTerms::of(&HeaderMap::new(), arrived).unwrap();
+        let none = CallTerms::of(&HeaderMap::new(), Flow(7), arrived).unwrap();
         assert_eq!(none.0, Terms::default());
     }
 

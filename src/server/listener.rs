@@ -20,6 +20,7 @@ use super::peer::{ClientCertificate, Peer};
 use super::socket::{Connection, Io};
 use super::tls::{self, Certificates};
 use super::watch::Watched;
+use crate::serving::Flow;
 use crate::telemetry::metrics::{self, Rejection};
 
 /// The first byte of HTTP/2's beginning, `PRI * HTTP/2.0`; that of TLS is another.
@@ -130,7 +131,7 @@ impl Door {
             tracing::debug!(%address, %error, "small packets may wait on this connection");
         }
         let Some(encryption) = &self.encryption else {
-            let peer = Peer { address, certificate: None };
+            let peer = Peer { address, certificate: None, flow: Flow::unique() };
             return Some(Connection::new(Io::Plain(stream), peer, place));
         };
         let shaking = handshake(stream, address, place, encryption);
@@ -184,7 +185,7 @@ fn handshake(
             .peer_certificates()
             .and_then(|chain| ClientCertificate::read(chain.first()?))
             .map(Arc::new);
-        let peer = Peer { address, certificate };
+        let peer = Peer { address, certificate, flow: Flow::unique() };
         Ok(Connection::new(Io::Encrypted(Box::new(stream)), peer, place))
     }
 }

@@ -17,6 +17,7 @@ use tower::{Layer, Service};
 use super::call::Call;
 use super::deadline::CallTerms;
 use super::method::Kind;
+use super::peer::Peer;
 use super::status;
 use crate::telemetry::Tracer;
 use crate::telemetry::metrics::{self, Rejection};
@@ -68,7 +69,8 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let started = Instant::now();
         let mut call = Call::begin(&mut request, started, &self.around.tracer);
-        let terms = CallTerms::of(request.headers(), started);
+        let flow = request.extensions().get::<Peer>().map(|peer| peer.flow).unwrap_or_default();
+        let terms = CallTerms::of(request.headers(), flow, started);
         if call.method().kind != Kind::Around {
             let place = Arc::clone(&self.around.places).try_acquire_owned();
             let Ok(place) = place else {

@@ -10,6 +10,8 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::X509Name;
 
+use crate::serving::Flow;
+
 /// Who is at the other end of a connection; an extension of every request.
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
@@ -17,6 +19,8 @@ pub(super) struct Peer {
     pub(super) address: SocketAddr,
     /// What the peer has proved by mutual TLS.
     pub(super) certificate: Option<Arc<ClientCertificate>>,
+    /// On whose account its calls wait, but for streams, which have accounts of their own.
+    pub(super) flow: Flow,
 }
 
 /// The names in a client certificate that an authority of ours has signed.

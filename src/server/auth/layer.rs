@@ -157,6 +157,7 @@ mod tests {
     use super::super::secret::Secret;
     use super::*;
     use crate::server::peer::ClientCertificate;
+    use crate::serving::Flow;
 
     const VERIFY: &str = "/veriframe.v1.VerificationService/Verify";
     const LOAD: &str = "/inference.GRPCInferenceService/RepositoryModelLoad";
@@ -270,7 +271,8 @@ mod tests {
             let mut request = request(VERIFY, headers);
             let certificate = ClientCertificate { subject: subject.to_owned(), names: vec![] };
             let address = ([127, 0, 0, 1], 9).into();
-            let peer = Peer { address, certificate: Some(Arc::new(certificate)) };
+            let certificate = Some(Arc::new(certificate));
+            let peer = Peer { address, certificate, flow: Flow::default() };
             request.extensions_mut().insert(peer);
             request
         };

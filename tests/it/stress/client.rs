@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use futures::{Stream, StreamExt, stream};
+use futures::stream::BoxStream;
+use futures::{StreamExt, stream};
 use rand::RngCore;
 use tonic::{Code, Request};
 use veriframe::proto::v1;
@@ -142,18 +143,7 @@ pub(super) async fn run(manner: Manner, seed: u64, count: u64, mut client: Clien
     if manner == Manner::Corrupts || manner == Manner::Hasty {
         refuse_absurd(&mut client, &mut random).await;
     }
-    let config = VerifyStreamRequest { message: Some(Sent::Config(manner.config(&mut random))) };
-    // Those whose frames may be dropped send as a camera does; the others as fast as they may.
-    let live = manner.drops();
-    let frames = stream::iter(manner.frames(seed, count)).then(move |frame| async move {
-        if live {
-            tokio::time::sleep(Duration::from_millis(4)).await;
-        }
-        frame
-    });
-    let first = stream::iter([config]);
-    let sent: std::pin::Pin<Box<dyn Stream<Item = VerifyStreamRequest> + Send>> =
-        first.chain(frames).boxed();
+    let sent = requests(manner, manner.config(&mut random), seed, count);
     let mut responses = client.verify_stream(Request::new(sent)).await.unwrap().into_inner();
     if manner == Manner::ReadsLate {
         // Long enough for the server to have filled whatever it fills.
@@ -194,6 +184,25 @@ pub(super) async fn run(manner: Manner, seed: u64, count: u64, mut client: Clien
         }
     }
     panic!("{manner:?} {seed}: the stream ended without a summary");
+}
+
+/// What a client sends.
+fn requests(
+    manner: Manner,
+    config: StreamConfig,
+    seed: u64,
+    count: u64,
+) -> BoxStream<'static, VerifyStreamRequest> {
+    let config = VerifyStreamRequest { message: Some(Sent::Config(config)) };
+    // Those whose frames may be dropped send as a camera does; the others as fast as they may.
+    let live = manner.drops();
+    let frames = stream::iter(manner.frames(seed, count)).then(move |frame| async move {
+        if live {
+            tokio::time::sleep(Duration::from_millis(4)).await;
+        }
+        frame
+    });
+    stream::iter([config]).chain(frames).boxed()
 }
 
 /// What a manner must not bring about.
