@@ -1,0 +1,49 @@
+#!/usr/bin/env python3
+"""What Triton's own client, tritonclient[grpc], gets from a server: every check is one row.
+
+    triton.py ADDRESS
+
+The server must serve `clip`, `yolo`, `affine`, `kinds` and `halves` of the repository that
+`modules.py` writes, and let models be loaded and unloaded: scripts/clients.sh sees to that.
+"""
+
+import sys
+import time
+import traceback
+from importlib.metadata import version
+
+import tritonclient.grpc as triton
+
+# Each adds its checks, in this order. The first one waits until the server is ready.
+import administration  # noqa: F401
+import inference  # noqa: F401
+import streams  # noqa: F401
+from support import ADDRESS, CHECKS
+
+
+def passes(function, client):
+    """Whether a check passes; its row is printed."""
+    name = function.__doc__.splitlines()[0]
+    started = time.monotonic()
+    why = ""
+    try:
+        function(client)
+    except Exception:  # any failure is a row, and the next check is run
+        why = traceback.format_exc(limit=-4)
+    took_ms = (time.monotonic() - started) * 1000
+    print(f"{'FAILED' if why else 'ok':<7}{took_ms:6.0f} ms  {name}", flush=True)
+    if why:
+        print("    " + why.rstrip().replace("\n", "\n    "), flush=True)
+    return not why
+
+
+def main():
+    with triton.InferenceServerClient(ADDRESS) as client:
+        results = [passes(function, client) for function in CHECKS]
+    passed, all_of_them = sum(results), len(results)
+    print(f"tritonclient {version('tritonclient')}: {passed} of {all_of_them} checks passed")
+    sys.exit(0 if results and all(results) else 1)
+
+
+if __name__ == "__main__":
+    main()
