@@ -45,9 +45,10 @@ fi
 
 python3 tests/clients/modules.py models/demo "$out/models"
 log=$out/server.log
+: >"$log" # the shell that starts the server may be late: no address of an earlier one may be read
 "$program" serve --listen 127.0.0.1:0 --no-metrics --set log.access=false \
     --model-repository "$out/models" --load clip --load yolo --load affine --load kinds \
-    --load halves >"$log" 2>&1 &
+    --load halves >>"$log" 2>&1 &
 server=$!
 trap 'kill -KILL "$server" 2>/dev/null || true' EXIT
 trap 'exit 130' INT TERM
@@ -79,3 +80,4 @@ for _ in $(seq 300); do
 done
 ! kill -0 "$server" 2>/dev/null || fail "the server did not stop within 30 s"
 wait "$server" || fail "the server ended with $?"
+trap - EXIT

@@ -1,10 +1,14 @@
 """The server and its models: what they are, how they do, and how they come and go."""
 
+import collections
+import threading
 import time
 
 import numpy as np
+import tritonclient.grpc as triton
 from tritonclient.grpc import service_pb2
-from support import CLIP, LIMIT, SERVED, check, image, numbers, refused, strings, stub
+from tritonclient.utils import InferenceServerException
+from support import ADDRESS, CLIP, LIMIT, SERVED, check, image, numbers, refused, strings, stub
 
 
 def becomes_ready(client):
@@ -150,6 +154,46 @@ def a_clip_model_comes_and_goes_whole(client):
     assert all(client.is_model_ready(name) for name in CLIP)
     after = client.infer("clip_image", [image(0)]).as_numpy("EMBEDDING")
     assert np.allclose(before, after, atol=1e-5)
+
+
+@check
+def a_model_goes_while_it_is_used(client):
+    """repository: requests in flight end well while their model comes and goes"""
+    x = np.array([[1, 2, 3]], np.float32)
+    stopped, outcomes, wrong = threading.Event(), collections.Counter(), []
+
+    def ask():
+        with triton.InferenceServerClient(ADDRESS) as other:
+            while not stopped.is_set():
+                try:
+                    result = other.infer("affine", [numbers("X", x, "FP32")])
+                    outcomes["OK"] += 1
+                    if not np.array_equal(result.as_numpy("Y"), x * 2 + 1):
+                        wrong.append(result.as_numpy("Y"))
+                except InferenceServerException as error:
+                    outcomes[error.status()] += 1
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(4):
+            before = outcomes["OK"]
+            until = time.monotonic() + LIMIT
+            while outcomes["OK"] == before:
+                assert time.monotonic() < until and any(t.is_alive() for t in threads), outcomes
+                time.sleep(0.005)
+            client.unload_model("affine")
+            client.load_model("affine")
+    finally:
+        stopped.set()
+        for thread in threads:
+            thread.join(LIMIT)
+    assert not wrong, wrong
+    # It is not there, or it is being loaded; nothing else may be the matter.
+    absent = {"StatusCode.NOT_FOUND", "StatusCode.UNAVAILABLE"}
+    assert outcomes["OK"] >= 4 and set(outcomes) <= absent | {"OK"}, outcomes
+    becomes_ready(client)
 
 
 @check

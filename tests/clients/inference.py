@@ -97,8 +97,10 @@ def the_text_tower(client):
     near(np.linalg.norm(embeddings, axis=1), [1, 1, 1])
     truncated = result.as_numpy("TRUNCATED")
     assert truncated.dtype == bool and truncated.tolist() == [False, False, True]
-    alone = client.infer("clip_text", [text("얼굴")]).as_numpy("EMBEDDING")
-    near(alone[0], embeddings[1])
+    # A column of them is the same.
+    column = triton.InferInput("TEXT", [2, 1], "BYTES")
+    column.set_data_from_numpy(np.array([[b"a face"], ["얼굴".encode()]], dtype=np.object_))
+    near(client.infer("clip_text", [column]).as_numpy("EMBEDDING"), embeddings[:2])
 
 
 @check
@@ -251,6 +253,35 @@ def what_does_not_fit(client):
         kind = "FP32" if datatype == np.float32 else "FP64"
         got = f"'X' expects FP32 [3] after a batch of 1 to 4, got {kind} {list(shape)}"
         invalid(got, "affine", [numbers("X", np.zeros(shape, datatype), kind)])
+
+
+@check
+def what_contradicts_itself(_):
+    """refused: contents that do not fit their shape, or stand there twice"""
+
+    def invalid(part, fill):
+        asked = service_pb2.ModelInferRequest(model_name="affine")
+        fill(asked, lambda *shape: asked.inputs.add(name="X", datatype="FP32", shape=shape))
+        try:
+            stub(lambda stub: stub.ModelInfer(asked, timeout=LIMIT))
+        except grpc.RpcError as error:
+            assert error.code() == grpc.StatusCode.INVALID_ARGUMENT, error
+            assert part in error.details(), error
+        else:
+            raise AssertionError(f"nothing was refused: {part}")
+
+    def raw(asked, *lengths):
+        asked.raw_input_contents.extend(bytes(length) for length in lengths)
+
+    invalid("needs 24 bytes, got 20", lambda asked, x: (x(2, 3), raw(asked, 20)))
+    invalid("needs one for each input: 1", lambda asked, x: (x(1, 3), raw(asked, 12, 12)))
+    invalid("must be 0 or more", lambda asked, x: (x(-1, 3), raw(asked, 12)))
+    invalid("needs 3 elements by its shape, got 0", lambda asked, x: x(1, 3))
+    invalid("'X' is there twice", lambda asked, x: (x(1, 3), x(1, 3), raw(asked, 12, 12)))
+    both = "has contents beside raw_input_contents"
+    invalid(
+        both, lambda asked, x: (x(1, 3).contents.fp32_contents.extend([1, 2, 3]), raw(asked, 12))
+    )
 
 
 @check
