@@ -11,6 +11,7 @@ cd "$(dirname "$0")/.."
 
 out=$PWD/out/clients
 wanted=tests/clients/requirements.txt
+trap 'exit 130' INT TERM
 
 skip() {
     if [ -n "${CI:-}" ]; then
@@ -51,7 +52,6 @@ log=$out/server.log
     --load halves >>"$log" 2>&1 &
 server=$!
 trap 'kill -KILL "$server" 2>/dev/null || true' EXIT
-trap 'exit 130' INT TERM
 
 fail() {
     echo "clients: $1; the end of $log:" >&2

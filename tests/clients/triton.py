@@ -41,9 +41,9 @@ def passes(function, client):
 def main():
     with triton.InferenceServerClient(ADDRESS) as client:
         first, *others = CHECKS
-        passed = passes(first, client)
-        if passed:
-            passed += sum(passes(function, client) for function in others)
+        passed = 0
+        if passes(first, client):
+            passed = 1 + sum(passes(function, client) for function in others)
     print(f"tritonclient {version('tritonclient')}: {passed} of {len(CHECKS)} checks passed")
     sys.exit(0 if passed == len(CHECKS) else 1)
 
