@@ -10,7 +10,7 @@ FUZZ_TARGETS ?=
 BUF = @bufbuild/buf@1.75.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint proto-lint licences fuzz parity bench train
+.PHONY: help setup build demo test lint proto-lint licences fuzz parity bench train clients
 
 help: ## List these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
@@ -26,8 +26,14 @@ build: setup ## Build the program
 demo: setup ## Stream a generated clip through a server and leave a report
 	cargo run --locked --config 'profile.dev.opt-level=2' -- demo
 
+# The clients get the program that `cargo test` has built: its libraries have the tests' features,
+# so `cargo build` would build many of them once more.
 test: setup lint ## Every check that CI runs
 	cargo test --locked
+	VERIFRAME=$${CARGO_TARGET_DIR:-target}/debug/veriframe scripts/clients.sh
+
+clients: setup ## Run Triton's own client against a server
+	scripts/clients.sh
 
 lint: setup proto-lint licences ## The checks that run nothing: format, lints, documentation
 	cargo fmt --check
