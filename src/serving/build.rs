@@ -11,10 +11,11 @@ use super::config::Config;
 use super::name::ModelId;
 use super::repository::Found;
 use super::served::{ModelKind, Served};
+use super::slots::CpuSlots;
 use super::torchscript::TorchScriptService;
 use super::warm_up::WarmUp;
 use super::yolo::DetectorService;
-use crate::engine;
+use crate::engine::{self, EngineError};
 use crate::models::clip::ClipCheckpoint;
 use crate::models::torchscript::TorchScriptCheckpoint;
 use crate::models::yolo::YoloCheckpoint;
@@ -63,10 +64,12 @@ pub struct Replicas {
     pub engine: engine::Config,
     /// How long one replica may warm up; zero skips it.
     pub warm_up_limit: Duration,
+    /// Where pictures are prepared, by all models together.
+    pub cpu: CpuSlots,
 }
 
 impl Replicas {
-    fn new(options: &Options, id: &ModelId) -> Self {
+    fn new(options: &Options, id: &ModelId, cpu: &CpuSlots) -> Self {
         let each = options.replicas_per_device.max(1);
         let devices = options.devices.iter();
         Self {
@@ -74,11 +77,20 @@ impl Replicas {
             kind: options.kind,
             engine: engine::Config { name: id.to_string(), ..options.engine.clone() },
             warm_up_limit: options.catalog.warm_up_limit,
+            cpu: cpu.clone(),
         }
     }
 
     pub(super) fn warm_up(&self) -> WarmUp {
         WarmUp { max_batch: self.engine.max_batch, limit: self.warm_up_limit }
+    }
+}
+
+/// Why an engine did not start, in the words of what built its replicas.
+pub(super) fn not_started(error: EngineError) -> String {
+    match error {
+        EngineError::Device(reason) | EngineError::Panicked(reason) => reason,
+        other => other.to_string(),
     }
 }
 
@@ -137,14 +149,19 @@ fn open_clip(path: &Path) -> Result<Opened, String> {
 }
 
 /// Reads, builds and warms a model. Blocks until every replica is ready.
-pub(super) fn build(id: &ModelId, found: &Found, options: &Options) -> Result<Served, String> {
+pub(super) fn build(
+    id: &ModelId,
+    found: &Found,
+    options: &Options,
+    cpu: &CpuSlots,
+) -> Result<Served, String> {
     let opened = Opened::open(found)?;
     let identity = ModelIdentity {
         name: id.name().to_owned(),
         version: id.version().to_owned(),
         checksum: opened.checksum().to_owned(),
     };
-    let replicas = Replicas::new(options, id);
+    let replicas = Replicas::new(options, id, cpu);
     match opened {
         Opened::Clip(checkpoint) => {
             ClipService::start(identity, checkpoint, replicas, options.cached_texts)

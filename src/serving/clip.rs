@@ -7,7 +7,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use moka::sync::Cache;
 use tch::{Device, IndexOp, Kind, Tensor};
 
-use super::build::Replicas;
+use super::build::{Replicas, not_started};
+use super::slots::CpuSlots;
 use super::stages::record_device;
 use super::{Depth, Health, ModelIdentity, ServingError, Terms, blocking};
 use crate::engine::{BatchModel, Completed, DeviceError, Engine, ItemError, Timing};
@@ -82,6 +83,7 @@ pub struct ClipService {
     checkpoint: Arc<ClipCheckpoint>,
     scale: f32,
     engine: Engine<ClipWorker>,
+    cpu: CpuSlots,
     texts: Cache<String, TextEmbedding>,
 }
 
@@ -95,7 +97,7 @@ impl ClipService {
         cached_texts: u64,
     ) -> Result<Self, String> {
         let checkpoint = Arc::new(checkpoint);
-        let (warm_up, kind) = (replicas.warm_up(), replicas.kind);
+        let (warm_up, kind, cpu) = (replicas.warm_up(), replicas.kind, replicas.cpu);
         let factories = replicas.devices.iter().map(|&device| {
             let (checkpoint, name) = (Arc::clone(&checkpoint), replicas.engine.name.clone());
             let factory = move || {
@@ -106,10 +108,10 @@ impl ClipService {
             Box::new(factory) as Box<dyn Fn() -> Result<ClipWorker, DeviceError> + Send>
         });
         let factories = factories.collect();
-        let engine = Engine::start(replicas.engine, factories).map_err(|e| e.to_string())?;
+        let engine = Engine::start(replicas.engine, factories).map_err(not_started)?;
         let scale = checkpoint.logit_scale().map_err(|e| e.to_string())?;
         let texts = Cache::builder().max_capacity(cached_texts).build();
-        Ok(Self { identity, checkpoint, scale, engine, texts })
+        Ok(Self { identity, checkpoint, scale, engine, cpu, texts })
     }
 
     /// Which weights answer.
@@ -187,7 +189,9 @@ impl ClipService {
     ) -> Result<Vec<(TextEmbedding, Option<StageTiming>)>, ServingError> {
         // A few batches at a time: one request's many prompts must not fill the queue.
         let waiting = prompts.iter().cloned().map(|prompt| self.embed_text(prompt, terms));
-        stream::iter(waiting).buffered(self.engine.config().max_batch * 2).try_collect().await
+        let limits = self.engine.config();
+        let at_once = (limits.max_batch * 2).min(limits.max_queued_items / 2).max(1);
+        stream::iter(waiting).buffered(at_once).try_collect().await
     }
 
     async fn embed_text(
@@ -225,7 +229,8 @@ impl ClipService {
     ) -> Result<ImageEmbedding, ServingError> {
         let started = Instant::now();
         let checkpoint = Arc::clone(&self.checkpoint);
-        let (pixels, fit) = blocking(move || checkpoint.preprocess.apply(&image)).await?;
+        let slot = self.cpu.until(terms).await?;
+        let (pixels, fit) = blocking(slot, move || checkpoint.preprocess.apply(&image)).await?;
         let preprocess = Lap::since(Stage::Preprocess, started).record();
         let submitted = Instant::now();
         let done = self.submit(ClipInput::Image { pixels, maps }, terms).await?;

@@ -28,7 +28,7 @@ pub use config::Config;
 pub use name::ModelId;
 pub use repository::{Found, Manifest, Repository};
 pub use served::{Lease, ModelKind, Served};
-pub use slots::CpuSlot;
+pub use slots::{CpuSlot, CpuSlots};
 pub use source::ModelSource;
 
 use crate::engine::EngineError;
@@ -159,11 +159,16 @@ impl ServingError {
     }
 }
 
-/// Runs CPU work away from the async threads. The number of calls at once is bounded by those who
-/// call: each holds a permit of [`Catalog::cpu_permit`].
+/// Runs CPU work away from the async threads, holding its slot until it is done: also where nobody
+/// waits for it any more.
 pub async fn blocking<T: Send + 'static>(
+    slot: CpuSlot,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, ServingError> {
+    let work = move || {
+        let _held = slot;
+        work()
+    };
     tokio::task::spawn_blocking(work).await.map_err(|error| ServingError::Failed {
         model: "picture preparation".to_owned(),
         reason: if error.is_panic() { "it panicked" } else { "it was cancelled" }.to_owned(),

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::Flow;
+use super::{Flow, ServingError, Terms};
 
-/// So many slots, shared by flows that take turns.
-#[derive(Debug)]
-pub(super) struct Slots(Arc<Mutex<Lines>>);
+/// So many slots, shared by flows that take turns; clones share them.
+#[derive(Clone, Debug)]
+pub struct CpuSlots(Arc<Mutex<Lines>>);
 
 /// A slot; free again when it is dropped.
 #[derive(Debug)]
@@ -45,14 +45,25 @@ fn locked(lines: &Mutex<Lines>) -> MutexGuard<'_, Lines> {
     lines.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Slots {
+impl CpuSlots {
     /// With `slots` slots, at least 1.
-    pub(super) fn new(slots: usize) -> Self {
+    pub fn new(slots: usize) -> Self {
         Self(Arc::new(Mutex::new(Lines { free: slots.max(1), ..Lines::default() })))
     }
 
+    /// A slot, when it is the flow's turn; waits at most until the deadline.
+    pub(super) async fn until(&self, terms: Terms) -> Result<CpuSlot, ServingError> {
+        let slot = self.take(terms.flow);
+        match terms.deadline {
+            Some(deadline) => tokio::time::timeout_at(deadline.into(), slot)
+                .await
+                .map_err(|_| ServingError::Expired("picture preparation".to_owned())),
+            None => Ok(slot.await),
+        }
+    }
+
     /// A slot, when it is this flow's turn. Dropping the future leaves the line.
-    pub(super) async fn take(&self, flow: Flow) -> CpuSlot {
+    async fn take(&self, flow: Flow) -> CpuSlot {
         let mut place = match self.enter(flow) {
             Ok(slot) => return slot,
             Err(place) => place,
@@ -129,7 +140,7 @@ mod tests {
     use super::*;
 
     /// Enters a line.
-    fn waits(slots: &Slots, flow: u64) -> BoxFuture<'_, CpuSlot> {
+    fn waits(slots: &CpuSlots, flow: u64) -> BoxFuture<'_, CpuSlot> {
         let mut waiting = slots.take(Flow(flow)).boxed();
         assert!((&mut waiting).now_or_never().is_none());
         waiting
@@ -137,7 +148,7 @@ mod tests {
 
     #[test]
     fn flows_take_turns_however_many_pictures_one_has() {
-        let slots = Slots::new(1);
+        let slots = CpuSlots::new(1);
         let mut held = slots.take(Flow(1)).now_or_never();
         let mut waiting: Vec<(&str, BoxFuture<CpuSlot>)> = Vec::new();
         for (name, flow) in [("a1", 1), ("a2", 1), ("a3", 1), ("b1", 2), ("b2", 2), ("c1", 3)] {
@@ -159,7 +170,7 @@ mod tests {
 
     #[test]
     fn whoever_goes_away_leaves_the_line_and_loses_no_slot() {
-        let slots = Slots::new(1);
+        let slots = CpuSlots::new(1);
         let first = slots.take(Flow(1)).now_or_never().unwrap();
         let (gone, served) = (waits(&slots, 2), waits(&slots, 3));
         drop(gone);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tch::{Device, Tensor};
 
-use super::build::Replicas;
+use super::build::{Replicas, not_started};
 use super::clip::StageTiming;
 use super::stages::record_device;
 use super::tensor::{Content, NamedTensor, TensorSpec};
@@ -62,7 +62,7 @@ impl TorchScriptService {
             Box::new(factory) as Box<dyn Fn() -> Result<ModuleWorker, DeviceError> + Send>
         });
         let factories = factories.collect();
-        let engine = Engine::start(replicas.engine, factories).map_err(|e| e.to_string())?;
+        let engine = Engine::start(replicas.engine, factories).map_err(not_started)?;
         Ok(Self { identity, manifest, engine })
     }
 

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use tch::{Device, IndexOp, Kind, Tensor};
 
-use super::build::Replicas;
+use super::build::{Replicas, not_started};
 use super::clip::StageTiming;
+use super::slots::CpuSlots;
 use super::stages::record_device;
 use super::{Depth, Health, ModelIdentity, ServingError, Terms, blocking};
 use crate::engine::{BatchModel, DeviceError, Engine, ItemError, Timing};
@@ -37,6 +38,7 @@ pub struct DetectorService {
     identity: ModelIdentity,
     checkpoint: Arc<YoloCheckpoint>,
     engine: Engine<DetectorWorker>,
+    cpu: CpuSlots,
 }
 
 impl DetectorService {
@@ -47,7 +49,7 @@ impl DetectorService {
         replicas: Replicas,
     ) -> Result<Self, String> {
         let checkpoint = Arc::new(checkpoint);
-        let (warm_up, kind) = (replicas.warm_up(), replicas.kind);
+        let (warm_up, kind, cpu) = (replicas.warm_up(), replicas.kind, replicas.cpu);
         let factories = replicas.devices.iter().map(|&device| {
             let (checkpoint, name) = (Arc::clone(&checkpoint), replicas.engine.name.clone());
             let factory = move || {
@@ -58,8 +60,8 @@ impl DetectorService {
             Box::new(factory) as Box<dyn Fn() -> Result<DetectorWorker, DeviceError> + Send>
         });
         let factories = factories.collect();
-        let engine = Engine::start(replicas.engine, factories).map_err(|e| e.to_string())?;
-        Ok(Self { identity, checkpoint, engine })
+        let engine = Engine::start(replicas.engine, factories).map_err(not_started)?;
+        Ok(Self { identity, checkpoint, engine, cpu })
     }
 
     /// Which weights answer.
@@ -109,9 +111,11 @@ impl DetectorService {
     ) -> Result<FoundBoxes, ServingError> {
         let started = Instant::now();
         let side = self.checkpoint.input_px;
+        let slot = self.cpu.until(terms).await?;
         let source = (image.width() as f32, image.height() as f32);
         let (pixels, fit) =
-            blocking(move || letterbox(&image, side, Padding::Minimal { stride: 32 })).await?;
+            blocking(slot, move || letterbox(&image, side, Padding::Minimal { stride: 32 }))
+                .await?;
         let preprocess = Lap::since(Stage::Preprocess, started).record();
         let input = DetectorInput { pixels, min_confidence: options.min_confidence };
         let submitted = Instant::now();
@@ -125,7 +129,8 @@ impl DetectorService {
         let Timing { queue, run, batch } = done.timing;
         let timing =
             StageTiming { preprocess, queue, inference: run, explain: Duration::ZERO, batch };
-        let boxes = blocking(move || {
+        let slot = self.cpu.until(terms).await?;
+        let boxes = blocking(slot, move || {
             let mut boxes = nms(done.output, &options);
             for found in &mut boxes {
                 found.rect = fit.to_source(found.rect).clipped(source.0, source.1);

@@ -52,16 +52,13 @@ pub async fn decode(
     limits: &Limits,
     terms: Terms,
 ) -> Result<Arc<Rgb8>, ServingError> {
-    let permit = catalog.cpu_permit(terms).await?;
+    let slot = catalog.cpu_slot(terms).await?;
     let limits = *limits;
     let started = Instant::now();
-    let image = blocking(move || {
-        let _held = permit;
-        match frame {
-            Frame::Encoded(bytes) => decode_bytes(&bytes, &limits),
-            Frame::Raw { format, width, height, stride, data } => {
-                from_raw(format, (width, height), stride, &data, &limits)
-            }
+    let image = blocking(slot, move || match frame {
+        Frame::Encoded(bytes) => decode_bytes(&bytes, &limits),
+        Frame::Raw { format, width, height, stride, data } => {
+            from_raw(format, (width, height), stride, &data, &limits)
         }
     })
     .await?;
@@ -220,11 +217,10 @@ impl View<'_> {
             .zip(&seen.maps)
             .map(|(prompt, map)| (prompt.clone(), clip.layer_name(map.method)))
             .collect();
-        let permit = self.models.catalog().cpu_permit(self.terms).await?;
+        let slot = self.models.catalog().cpu_slot(self.terms).await?;
         let (image, fit, area) = (Arc::clone(self.image), seen.fit, seen.area);
         let (resolution, encoding) = (part.resolution, part.encoding);
-        let heatmaps = blocking(move || {
-            let _held = permit;
+        let heatmaps = blocking(slot, move || {
             let maps = heads.into_iter().zip(seen.maps);
             maps.map(|((prompt, layer), map)| Heatmap {
                 payload: encode::payload(&map, &image, area, resolution, encoding),
@@ -403,13 +399,9 @@ impl View<'_> {
         clip: &ClipService,
         rect: Rect,
     ) -> Result<ImageEmbedding, ServingError> {
-        let (image, permit) =
-            (Arc::clone(self.image), self.models.catalog().cpu_permit(self.terms).await?);
-        let cut = blocking(move || {
-            let _held = permit;
-            crop(&image, rect)
-        })
-        .await?;
+        let (image, slot) =
+            (Arc::clone(self.image), self.models.catalog().cpu_slot(self.terms).await?);
+        let cut = blocking(slot, move || crop(&image, rect)).await?;
         clip.embed_image(Arc::new(cut), None, self.terms).await
     }
 }

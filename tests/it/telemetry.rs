@@ -21,6 +21,8 @@ use tokio::task::JoinHandle;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
+use veriframe::proto::inference::ModelInferRequest;
+use veriframe::proto::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
 use veriframe::proto::v1;
 use veriframe::server::Config;
 use veriframe::telemetry::metrics::{METRICS, Shape};
@@ -325,7 +327,7 @@ impl Log {
 }
 
 /// The server's tasks run on this test's thread, so that its log is this test's.
-async fn a_good_a_bad_and_a_long_call() {
+async fn a_good_a_bad_and_two_long_calls() {
     let server = TestServer::start().await;
     let mut client = server.client().await;
     let mut request = within_a_trace(everything());
@@ -335,15 +337,19 @@ async fn a_good_a_bad_and_a_long_call() {
     client.verify(v1::VerifyRequest::default()).await.unwrap_err();
     let results = client.verify_stream(stream_of(0..3)).await.unwrap().into_inner();
     assert_eq!(results.count().await, 4);
+    let mut other = GrpcInferenceServiceClient::new(server.channel().await);
+    let asked = [ModelInferRequest::default(), ModelInferRequest::default()];
+    let results = other.model_stream_infer(stream::iter(asked)).await.unwrap().into_inner();
+    assert_eq!(results.count().await, 2);
     server.stop().await.unwrap();
 }
 
 #[tokio::test]
 async fn each_call_has_one_line_in_the_access_log() {
-    let page = Log::of(LogFormat::Json, a_good_a_bad_and_a_long_call).await;
+    let page = Log::of(LogFormat::Json, a_good_a_bad_and_two_long_calls).await;
     let lines: Vec<serde_json::Value> =
         page.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let [good, bad, long] = lines.as_slice() else { panic!("{page}") };
+    let [good, bad, long, other] = lines.as_slice() else { panic!("{page}") };
     assert_eq!(good["target"], "access");
     assert_eq!(good["method"], "veriframe.v1.VerificationService/Verify");
     assert_eq!(good["code"], "OK");
@@ -356,6 +362,8 @@ async fn each_call_has_one_line_in_the_access_log() {
     assert_eq!(bad["code"], "INVALID_ARGUMENT");
     assert_ne!(bad["trace_id"], TRACE);
     assert_eq!((&good["frames"], &long["frames"]), (&serde_json::Value::Null, &3.into()));
+    assert_eq!(other["method"], "inference.GRPCInferenceService/ModelStreamInfer");
+    assert_eq!(other["frames"], 2);
     for secret in ["secret claim", "hunter2"] {
         assert!(!page.contains(secret), "{page}");
     }
@@ -363,8 +371,8 @@ async fn each_call_has_one_line_in_the_access_log() {
 
 #[tokio::test]
 async fn the_access_log_can_be_read_by_people() {
-    let page = Log::of(LogFormat::Text, a_good_a_bad_and_a_long_call).await;
-    assert_eq!(page.lines().count(), 3, "{page}");
+    let page = Log::of(LogFormat::Text, a_good_a_bad_and_two_long_calls).await;
+    assert_eq!(page.lines().count(), 4, "{page}");
     let line = page.lines().next().unwrap();
     let expected =
         ["INFO", "call", "code=\"OK\"", "request_id=\"order-7\"", "peer=127.0.0.1:", "seconds=0."];

@@ -12,7 +12,7 @@ use veriframe::engine::Config;
 use veriframe::models::torchscript::{Manifest, TorchScriptCheckpoint};
 use veriframe::serving::tensor::{Content, Datatype, NamedTensor};
 use veriframe::serving::torchscript::TorchScriptService;
-use veriframe::serving::{ModelIdentity, Replicas, ServingError, Terms};
+use veriframe::serving::{CpuSlots, ModelIdentity, Replicas, ServingError, Terms};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
@@ -99,6 +99,7 @@ fn start(manifest: &str, config: Config, write: impl FnOnce(&Path)) -> Result<Se
         kind: Kind::Float,
         engine: config,
         warm_up_limit: Duration::ZERO,
+        cpu: CpuSlots::new(1),
     };
     let service = TorchScriptService::start(identity, checkpoint, replicas)?;
     Ok(Served { service, file, _folder: folder })

@@ -20,7 +20,8 @@ use crate::telemetry::metrics;
 
 /// Longest id of a request in bytes.
 const ID_LIMIT: usize = 1024;
-/// A response's parameter, on streams: no other response to the request follows.
+/// A response's parameter, on streams: no other response to the request follows. Triton's clients
+/// read until it is true.
 const FINAL_RESPONSE: &str = "triton_final_response";
 
 /// What answers inferences.
@@ -69,7 +70,7 @@ impl Inference {
             raw_output_contents,
             ..wire::ModelInferResponse::default()
         };
-        if streamed && parameters.marks_final {
+        if streamed {
             let last =
                 wire::InferParameter { parameter_choice: Some(ParameterChoice::BoolParam(true)) };
             response.parameters.insert(FINAL_RESPONSE.to_owned(), last);

@@ -23,6 +23,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::answer::Answering;
 use super::deadline::CallTerms;
 use super::lifecycle::Life;
+use super::notes::Notes;
 use super::status::{self, status};
 use super::stream::Streams;
 use crate::bounds::{Bounds, Breach};
@@ -156,9 +157,9 @@ impl GrpcInferenceService for InferenceService {
         &self,
         request: Request<Streaming<wire::ModelInferRequest>>,
     ) -> Result<Response<Self::ModelStreamInferStream>, Status> {
-        let terms = CallTerms::in_request(&request);
-        let inference = Arc::clone(&self.inference);
-        stream::answer(inference, &self.streams, request.into_inner(), terms).map(Response::new)
+        let (terms, notes) = (CallTerms::in_request(&request), Notes::in_request(&request));
+        let asked = stream::Asked { requests: request.into_inner(), terms, notes };
+        stream::answer(Arc::clone(&self.inference), &self.streams, asked).map(Response::new)
     }
 
     async fn model_config(

@@ -16,7 +16,6 @@ pub(super) struct Parameters {
     /// Outputs as typed contents rather than raw.
     pub(super) typed_outputs: bool,
     /// On a stream: say of each response that it is its request's last.
-    pub(super) marks_final: bool,
     own: HashMap<String, InferParameter>,
 }
 
@@ -29,12 +28,7 @@ impl Parameters {
         mut terms: Terms,
         now: Instant,
     ) -> Result<Self, ServingError> {
-        let mut read = Self {
-            terms: Terms::default(),
-            typed_outputs: false,
-            marks_final: false,
-            own: HashMap::new(),
-        };
+        let mut read = Self { terms: Terms::default(), typed_outputs: false, own: HashMap::new() };
         for (name, value) in parameters {
             match name.as_str() {
                 "priority" => terms.priority = priority(whole(&name, &value)?),
@@ -44,7 +38,8 @@ impl Parameters {
                     terms.deadline = earlier(terms.deadline, deadline);
                 }
                 "binary_data_output" => read.typed_outputs = !flag(&name, &value)?,
-                "triton_enable_empty_final_response" => read.marks_final = flag(&name, &value)?,
+                // Every response on a stream is its request's last one and says so.
+                "triton_enable_empty_final_response" => drop(flag(&name, &value)?),
                 "sequence_id" => no_sequence(&value)?,
                 // Of a sequence without an id they say nothing; the others are hints between
                 // clients and servers of other makes.
@@ -239,6 +234,6 @@ mod tests {
         ];
         let parameters = read(&given, None, Instant::now()).unwrap();
         assert_eq!(parameters.terms, Terms::default());
-        assert!(!parameters.typed_outputs && !parameters.marks_final);
+        assert!(!parameters.typed_outputs);
     }
 }

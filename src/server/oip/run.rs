@@ -198,7 +198,8 @@ impl Run<'_> {
         let (seen, mut work) = self.look(clip, pictures, Some(job)).await?;
         let started = Instant::now();
         let (side, prompts) = (clip.grid_side(), prompts.len());
-        let outputs = blocking(move || heatmaps(&seen, prompts, side)).await?;
+        let slot = self.answering.catalog.cpu_slot(self.parameters.terms).await?;
+        let outputs = blocking(slot, move || heatmaps(&seen, prompts, side)).await?;
         work.output = started.elapsed();
         Ok(Ran { outputs, work })
     }

@@ -18,6 +18,7 @@ use tracing::Instrument;
 use super::infer::Inference;
 use crate::proto::inference as wire;
 use crate::server::deadline::within;
+use crate::server::notes::Notes;
 use crate::server::status::{panicked, responses_end, responses_unread, status, stream_idle};
 use crate::server::stream::{StreamLimits, Streams};
 use crate::serving::{Flow, ServingError, Terms};
@@ -26,19 +27,27 @@ use crate::telemetry::metrics::StreamEnd;
 /// What the client gets.
 pub(super) type Responses = BoxStream<'static, Result<wire::ModelStreamInferResponse, Status>>;
 
+/// What a stream's call brings.
+pub(super) struct Asked {
+    pub(super) requests: Streaming<wire::ModelInferRequest>,
+    pub(super) terms: Terms,
+    /// Where the requests are counted.
+    pub(super) notes: Notes,
+}
+
 /// Answers requests until the client has no more, the call's deadline passes, nothing comes or is
 /// read for too long, or the server shuts down.
 pub(super) fn answer(
     inference: Arc<Inference>,
     streams: &Streams,
-    requests: Streaming<wire::ModelInferRequest>,
-    terms: Terms,
+    Asked { requests, terms, notes }: Asked,
 ) -> Result<Responses, Status> {
     let mut open = streams.open()?;
     // The requests of one stream take turns with those of others.
     let terms = Terms { flow: Flow::unique(), ..terms };
     let working = FuturesOrdered::new();
-    let driver = Driver { inference, requests, terms, working, reads: true, last: Last::Requests };
+    let last = Last::Requests;
+    let driver = Driver { inference, requests, terms, notes, working, reads: true, last };
     let (sender, responses) = mpsc::channel(1);
     let mut task = JoinSet::new();
     let drive = async move {
@@ -59,6 +68,7 @@ struct Driver {
     inference: Arc<Inference>,
     requests: Streaming<wire::ModelInferRequest>,
     terms: Terms,
+    notes: Notes,
     /// In the order of the requests.
     working: FuturesOrdered<BoxFuture<'static, wire::ModelStreamInferResponse>>,
     /// Whether more requests are taken.
@@ -114,6 +124,7 @@ impl Driver {
     fn take(&mut self, request: Option<Result<wire::ModelInferRequest, Status>>) {
         match request {
             Some(Ok(request)) => {
+                self.notes.frame();
                 let (inference, terms) = (Arc::clone(&self.inference), self.terms);
                 self.working.push_back(single(inference, request, terms).boxed());
             }

@@ -15,6 +15,8 @@ pub(super) struct Sight {
     pub(super) thumbnail: Thumbnail,
     /// Under which configuration.
     pub(super) terms: Arc<FrameTerms>,
+    /// Under which models: see [`Catalog::generation`](crate::serving::Catalog::generation).
+    pub(super) models: u64,
 }
 
 /// What a stream remembers of the frame that it computed last.
@@ -44,6 +46,7 @@ impl Memory {
         // A frame that was decoded late may find a result of one after it.
         let fits = before.sequence < frame.sequence
             && Arc::ptr_eq(&before.terms, &frame.terms)
+            && before.models == frame.models
             && rules.frames.is_none_or(|limit| computed.reused < limit)
             && rules.age.is_none_or(|limit| {
                 frame.arrived.saturating_duration_since(before.arrived) <= limit
@@ -84,11 +87,12 @@ mod tests {
         memory: Memory,
         start: Instant,
         terms: Arc<FrameTerms>,
+        models: u64,
     }
 
     impl Camera {
         fn new() -> Self {
-            Self { memory: Memory::default(), start: Instant::now(), terms: terms() }
+            Self { memory: Memory::default(), start: Instant::now(), terms: terms(), models: 1 }
         }
 
         /// A grey frame, one each second.
@@ -99,6 +103,7 @@ mod tests {
                 arrived: self.start + Duration::from_secs(sequence),
                 thumbnail: Thumbnail::of(&image),
                 terms: Arc::clone(&self.terms),
+                models: self.models,
             }
         }
 
@@ -154,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_reused_across_an_error_or_a_configuration() {
+    fn nothing_is_reused_across_an_error_a_configuration_or_other_models() {
         let mut camera = Camera::new();
         camera.computed(1, 9);
         camera.memory.failed(3);
@@ -166,6 +171,10 @@ mod tests {
         assert_eq!(camera.recall(6, 9, ANY), Some(5), "the error was before it");
         camera.terms = terms();
         assert_eq!(camera.recall(7, 9, ANY), None);
+        camera.computed(8, 9);
+        assert_eq!(camera.recall(9, 9, ANY), Some(8));
+        camera.models += 1;
+        assert_eq!(camera.recall(10, 9, ANY), None, "the models are others");
     }
 
     #[test]

@@ -141,13 +141,12 @@ impl One<'_> {
     }
 
     async fn sight(&self, sequence: u64, image: Arc<Rgb8>) -> Result<Sight, ServingError> {
-        let permit = self.answering.catalog.cpu_permit(self.terms).await?;
-        let thumbnail = blocking(move || {
-            let _held = permit;
-            Thumbnail::of(&image)
-        });
+        let slot = self.answering.catalog.cpu_slot(self.terms).await?;
+        let thumbnail = blocking(slot, move || Thumbnail::of(&image));
+        // Before the models are looked up: what is computed meanwhile counts as of the older ones.
+        let models = self.answering.catalog.generation();
         let (arrived, terms) = (self.arrived, Arc::clone(&self.of));
-        Ok(Sight { sequence, arrived, thumbnail: thumbnail.await?, terms })
+        Ok(Sight { sequence, arrived, thumbnail: thumbnail.await?, terms, models })
     }
 
     fn reused(

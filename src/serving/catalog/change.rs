@@ -241,7 +241,7 @@ impl Catalog {
     pub(super) fn build(&self, id: &ModelId) -> Result<Served, CatalogError> {
         let (found, started) = (self.find(id)?, Instant::now());
         tracing::info!(model = %id, path = %found.path.display(), "loading");
-        let served = build(id, &found, &self.options)
+        let served = build(id, &found, &self.options, &self.cpu)
             .map_err(|reason| CatalogError::Broken { model: id.to_string(), reason })?;
         metrics::set_model_load(&id.to_string(), started.elapsed());
         Ok(served)

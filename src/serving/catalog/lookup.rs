@@ -83,14 +83,8 @@ impl Catalog {
 
     /// A place among the pictures that are decoded or drawn at once; waits until it is its flow's
     /// turn, at most until the deadline.
-    pub async fn cpu_permit(&self, terms: Terms) -> Result<CpuSlot, ServingError> {
-        let slot = self.cpu.take(terms.flow);
-        match terms.deadline {
-            Some(deadline) => tokio::time::timeout_at(deadline.into(), slot)
-                .await
-                .map_err(|_| ServingError::Expired("picture preparation".to_owned())),
-            None => Ok(slot.await),
-        }
+    pub async fn cpu_slot(&self, terms: Terms) -> Result<CpuSlot, ServingError> {
+        self.cpu.until(terms).await
     }
 }
 

@@ -13,6 +13,7 @@ mod roster;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use super::build::Options;
 use super::name::ModelId;
 use super::repository::Repository;
 use super::served::{Served, Users};
-use super::slots::Slots;
+use super::slots::CpuSlots;
 use super::source::ModelSource;
 use ledger::Ledger;
 use roster::Roster;
@@ -43,8 +44,9 @@ pub struct Catalog {
     books: Mutex<Books>,
     /// Models are built one at a time.
     loads: Arc<Semaphore>,
-    cpu: Slots,
+    cpu: CpuSlots,
     changed: watch::Sender<()>,
+    generation: AtomicU64,
 }
 
 /// What changes are decided by.
@@ -68,8 +70,9 @@ impl Catalog {
             names: ArcSwap::default(),
             books: Mutex::default(),
             loads: Arc::new(Semaphore::new(1)),
-            cpu: Slots::new(options.cpu_slots),
+            cpu: CpuSlots::new(options.cpu_slots),
             changed: watch::Sender::new(()),
+            generation: AtomicU64::new(0),
             options,
         }
     }
@@ -101,6 +104,11 @@ impl Catalog {
         self.changed.subscribe()
     }
 
+    /// Another number after each change of what names stand for: while it stays, so do the models.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
     /// No change is left half-done by a panic under the lock, so poison is no reason to stop.
     fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
@@ -111,6 +119,7 @@ impl Catalog {
         let mut next = Roster::clone(&self.names.load());
         change(&mut next);
         self.names.store(Arc::new(next));
+        self.generation.fetch_add(1, Ordering::Release);
         self.changed.send_replace(());
     }
 }
