@@ -63,7 +63,7 @@ pub struct FaceOptions {
 
 impl Default for FaceOptions {
     fn default() -> Self {
-        Self { faces: 200, first_seed: HELD_OUT, side_px: 224, methods: Method::ALL.to_vec() }
+        Self { faces: 200, first_seed: HELD_OUT, side_px: 224, methods: Method::USUAL.to_vec() }
     }
 }
 
@@ -268,7 +268,7 @@ mod tests {
     }
 
     fn options(faces: u64) -> FaceOptions {
-        FaceOptions { faces, first_seed: FIRST, side_px: SIDE, methods: Method::ALL.to_vec() }
+        FaceOptions { faces, first_seed: FIRST, side_px: SIDE, methods: Method::USUAL.to_vec() }
     }
 
     #[test]

@@ -64,6 +64,28 @@ pub fn direct_effect(
     })
 }
 
+/// What each patch adds through each head alone, `[L, H, P, n]` f32; the sum over blocks and heads is
+/// the map of [`direct_effect`].
+pub fn direct_effect_by_head(
+    vision: &VisionTower,
+    tape: &Tape,
+    item: i64,
+    directions: &Tensor,
+) -> Tensor {
+    tch::no_grad(|| {
+        let end = End::of(vision, &tape.last.narrow(0, item, 1), directions);
+        let blocks = tape.blocks.iter().map(|block| {
+            let value = block.value.get(item);
+            let (heads, tokens, width) = value.size3().expect("values are [H, N, d]");
+            let attended = value * block.attention.get(item).unsqueeze(-1);
+            let pulled = end.back.matmul(&block.out_weight).view([-1, heads, width]);
+            let effects = pulled.transpose(0, 1).matmul(&attended.transpose(1, 2));
+            effects.narrow(2, 1, tokens - 1)
+        });
+        Tensor::stack(&blocks.collect::<Vec<_>>(), 0)
+    })
+}
+
 impl DirectEffect {
     /// The shares as numbers, one set for each direction.
     pub fn accounts(&self) -> Vec<Accounting> {

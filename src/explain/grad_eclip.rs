@@ -8,7 +8,11 @@
 
 use tch::Tensor;
 
-use crate::models::clip::{BlockTap, Tape, VisionTower, normalised};
+use super::cam::patches as without_class;
+use super::replay::gradients;
+use crate::models::clip::{
+    BlockTap, Tape, VisionTower, attend, attention, normalised,
+};
 
 /// Raw maps, before relu: directions `[P, E]` to `[P, n]`, f32, of image `item` of the batch.
 ///
@@ -21,6 +25,47 @@ pub fn grad_eclip(vision: &VisionTower, tape: &Tape, item: i64, directions: &Ten
     let key = patches(&block.key.get(item).detach());
     let query = block.query.get(item).detach().flatten(0, -1);
     gradient.matmul(&value.tr()) * agreement(&query, &key)
+}
+
+/// What agreement is measured on where the block is run with a single head.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SingleHead {
+    /// The query and keys themselves.
+    Raw,
+    /// The query and keys after the attention's output projection.
+    Projected,
+}
+
+/// Grad-ECLIP as the authors' code has it, to compare with: the last block runs again with *one* head
+/// as wide as the tower, so the embedding explained is not the net's own. Raw maps, before relu:
+/// directions `[P, E]` to `[P, n]`.
+pub fn grad_eclip_single_head(
+    vision: &VisionTower,
+    (tape, item): (&Tape, i64),
+    agreement_on: SingleHead,
+    directions: &Tensor,
+) -> Tensor {
+    let last = vision.depth() - 1;
+    let block = vision.block(last);
+    let (x, [query, key, value]) = tch::no_grad(|| {
+        let x = tape.input(last, vision.depth(), item);
+        let parts = block.query_key_value(&block.norm(&x));
+        (x, parts.map(|part| part.transpose(1, 2).flatten(2, 3).unsqueeze(1)))
+    });
+    let context = attend(&attention(&query.narrow(2, 0, 1), &key), &value);
+    let context = context.detach().set_requires_grad(true);
+    let embedding = tch::with_grad(|| {
+        let output = block.feed_forward(&(x.narrow(1, 0, 1) + block.project(&context)));
+        normalised(&vision.project(&output)).flatten(0, -1)
+    });
+    let gradient = gradients(&embedding, directions, &[&context]).remove(0).flatten(1, -1);
+    let [query, key] = match agreement_on {
+        SingleHead::Raw => [query, key],
+        SingleHead::Projected => [query, key].map(|part| block.project(&part)),
+    };
+    let flat = |t: &Tensor| t.flatten(0, -2).detach();
+    let weights = agreement(&flat(&query).get(0), &without_class(&flat(&key)));
+    gradient.matmul(&without_class(&flat(&value)).tr()) * weights
 }
 
 fn last_block(tape: &Tape) -> &BlockTap {

@@ -192,11 +192,8 @@ fn convert_methods(methods: &[i32]) -> Result<Vec<Method>, ServingError> {
     for (at, &method) in methods.iter().enumerate() {
         let field = format!("heatmaps.methods[{at}]");
         let method = match v1::HeatmapMethod::try_from(method) {
-            Ok(v1::HeatmapMethod::GradEclip) => Method::GradEclip,
-            Ok(v1::HeatmapMethod::DirectEffect) => Method::DirectEffect,
-            Ok(v1::HeatmapMethod::Unspecified) => {
-                return Err(ServingError::invalid(field, "is unspecified"));
-            }
+            Ok(method) => convert_method(method)
+                .ok_or_else(|| ServingError::invalid(field.clone(), "is unspecified"))?,
             Err(_) => return Err(unknown(&field, method)),
         };
         if converted.contains(&method) {
@@ -205,6 +202,33 @@ fn convert_methods(methods: &[i32]) -> Result<Vec<Method>, ServingError> {
         converted.push(method);
     }
     Ok(converted)
+}
+
+fn convert_method(method: v1::HeatmapMethod) -> Option<Method> {
+    Some(match method {
+        v1::HeatmapMethod::Unspecified => return None,
+        v1::HeatmapMethod::GradEclip => Method::GradEclip,
+        v1::HeatmapMethod::DirectEffect => Method::DirectEffect,
+        v1::HeatmapMethod::Legrad => Method::Legrad,
+        v1::HeatmapMethod::Game => Method::Game,
+        v1::HeatmapMethod::GradCam => Method::GradCam,
+        v1::HeatmapMethod::GradCamPlusPlus => Method::GradCamPlusPlus,
+        v1::HeatmapMethod::XGradCam => Method::XGradCam,
+        v1::HeatmapMethod::LayerCam => Method::LayerCam,
+        v1::HeatmapMethod::HiresCam => Method::HiresCam,
+        v1::HeatmapMethod::EigenCam => Method::EigenCam,
+        v1::HeatmapMethod::EigenGradCam => Method::EigenGradCam,
+        v1::HeatmapMethod::ScoreCam => Method::ScoreCam,
+        v1::HeatmapMethod::Rollout => Method::Rollout,
+        v1::HeatmapMethod::GradRollout => Method::GradRollout,
+        v1::HeatmapMethod::MaskClip => Method::MaskClip,
+        v1::HeatmapMethod::ClearClip => Method::ClearClip,
+        v1::HeatmapMethod::Naclip => Method::Naclip,
+        v1::HeatmapMethod::Sclip => Method::Sclip,
+        v1::HeatmapMethod::ClipSurgery => Method::ClipSurgery,
+        v1::HeatmapMethod::Gem => Method::Gem,
+        v1::HeatmapMethod::Ensemble => Method::Ensemble,
+    })
 }
 
 fn convert_resolution(resolution: i32) -> Result<Resolution, ServingError> {

@@ -129,6 +129,25 @@ fn method(method: Method) -> v1::HeatmapMethod {
     match method {
         Method::GradEclip => v1::HeatmapMethod::GradEclip,
         Method::DirectEffect => v1::HeatmapMethod::DirectEffect,
+        Method::Legrad => v1::HeatmapMethod::Legrad,
+        Method::Game => v1::HeatmapMethod::Game,
+        Method::GradCam => v1::HeatmapMethod::GradCam,
+        Method::GradCamPlusPlus => v1::HeatmapMethod::GradCamPlusPlus,
+        Method::XGradCam => v1::HeatmapMethod::XGradCam,
+        Method::LayerCam => v1::HeatmapMethod::LayerCam,
+        Method::HiresCam => v1::HeatmapMethod::HiresCam,
+        Method::EigenCam => v1::HeatmapMethod::EigenCam,
+        Method::EigenGradCam => v1::HeatmapMethod::EigenGradCam,
+        Method::ScoreCam => v1::HeatmapMethod::ScoreCam,
+        Method::Rollout => v1::HeatmapMethod::Rollout,
+        Method::GradRollout => v1::HeatmapMethod::GradRollout,
+        Method::MaskClip => v1::HeatmapMethod::MaskClip,
+        Method::ClearClip => v1::HeatmapMethod::ClearClip,
+        Method::Naclip => v1::HeatmapMethod::Naclip,
+        Method::Sclip => v1::HeatmapMethod::Sclip,
+        Method::ClipSurgery => v1::HeatmapMethod::ClipSurgery,
+        Method::Gem => v1::HeatmapMethod::Gem,
+        Method::Ensemble => v1::HeatmapMethod::Ensemble,
     }
 }
 

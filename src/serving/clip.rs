@@ -12,7 +12,7 @@ use super::slots::CpuSlots;
 use super::stages::record_device;
 use super::{Depth, Health, ModelIdentity, ServingError, Terms, blocking};
 use crate::engine::{BatchModel, Completed, DeviceError, Engine, ItemError, Timing};
-use crate::explain::{self, Contrast, Method, RawMap};
+use crate::explain::{self, Contrast, Method, RawMap, Recipe};
 use crate::models::clip::{Clip, ClipCheckpoint, Preprocess, TapPlan, normalised};
 use crate::telemetry::metrics::{self, Stage};
 use crate::telemetry::traces::Lap;
@@ -131,10 +131,12 @@ impl ClipService {
 
     /// The layers that a method reads, by checkpoint key.
     pub fn layer_name(&self, method: Method) -> String {
-        let last = self.checkpoint.config.vision.num_hidden_layers - 1;
-        match method.plan() {
-            TapPlan::EveryBlock => format!("vision_model.encoder.layers.0-{last}"),
-            TapPlan::LastBlock | TapPlan::Nothing => format!("vision_model.encoder.layers.{last}"),
+        let depth = self.checkpoint.config.vision.num_hidden_layers as usize;
+        let layers = Recipe::of(method).layers_in(depth);
+        let first = layers.first().copied().unwrap_or_default();
+        match layers.last() {
+            Some(&last) if last > first => format!("vision_model.encoder.layers.{first}-{last}"),
+            _ => format!("vision_model.encoder.layers.{first}"),
         }
     }
 
@@ -430,8 +432,9 @@ fn samples(checkpoint: &ClipCheckpoint) -> Vec<ClipInput> {
         let (prompts, nulls) = (vec![direction(0)], vec![direction(1)]);
         Some(MapJob { prompts, nulls, methods: methods.to_vec() })
     };
-    let each = Method::ALL.iter().map(|method| maps(std::slice::from_ref(method)));
-    let pictures = [None].into_iter().chain(each).chain([maps(&Method::ALL)]);
+    let each = Method::USUAL.iter().map(|method| maps(std::slice::from_ref(method)));
+    let replayed = [maps(&[Method::Legrad])];
+    let pictures = [None].into_iter().chain(each).chain(replayed).chain([maps(&Method::USUAL)]);
     let pictures = pictures.map(|maps| ClipInput::Image { pixels: grey.clone(), maps });
     texts.into_iter().chain(pictures).collect()
 }

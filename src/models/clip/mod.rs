@@ -7,6 +7,7 @@
 mod checkpoint;
 mod config;
 mod layers;
+mod open_block;
 mod preprocess;
 mod shapes;
 mod taps;
@@ -16,6 +17,7 @@ mod vision;
 
 pub use checkpoint::ClipCheckpoint;
 pub use config::{Activation, ClipConfig, TextConfig, VisionConfig};
+pub use open_block::{OpenBlock, attend, attention, attention_logits};
 pub use preprocess::{Preprocess, Resizing};
 pub use taps::{BlockTap, TapPlan, Tape};
 pub use text::TextTower;

@@ -1,7 +1,8 @@
 //! What explanations need of a forward pass, kept while it runs.
 //!
-//! Heatmap methods never run the net again: they read a [`Tape`]. A [`TapPlan`] says how much of it
-//! to keep; one plan covers a whole batch.
+//! Heatmap methods read a [`Tape`], and run no more of the net again than they differentiate. A
+//! [`TapPlan`] says how much of it to keep; one plan covers a whole batch. What is kept is what the
+//! pass made anyway: a plan costs memory and, from `EveryBlock` on, one row of attention a block.
 
 use tch::Tensor;
 
@@ -11,10 +12,13 @@ pub enum TapPlan {
     /// The embedding only.
     #[default]
     Nothing,
-    /// The last block: enough for Grad-ECLIP.
+    /// The last block: enough for Grad-ECLIP and whatever else reads or re-runs that block alone.
     LastBlock,
-    /// Every block: enough for the direct-effect map.
+    /// The class token's way through every block: enough for the direct-effect map.
     EveryBlock,
+    /// Every block's whole input too, so that any block can be run again: `L · N · D` numbers an
+    /// image (12 MiB of a bf16 ViT-L/14).
+    EveryInput,
 }
 
 /// One block's part of the tape. N = 1 + grid², token 0 is the class token; H heads of width d.
@@ -50,4 +54,20 @@ pub struct Tape {
     pub context: Tensor,
     /// The class token after the last block, before the final norm, `[B, D]` f32.
     pub last: Tensor,
+    /// All tokens at the last block's input, `[B, N, D]` f32.
+    pub last_input: Tensor,
+    /// All tokens at the input of each earlier block, `[B, N, D]` in the tower's kind; empty unless
+    /// the plan was `EveryInput`.
+    pub earlier_inputs: Vec<Tensor>,
+    /// What the net was given, `[B, 3, S, S]`.
+    pub pixels: Tensor,
+}
+
+impl Tape {
+    /// Image `item` at the input of block `layer` (from 0) of a tower of `depth` blocks,
+    /// `[1, N, D]`. The plan must have kept it: any but `Nothing` keeps the last block's.
+    pub fn input(&self, layer: usize, depth: usize, item: i64) -> Tensor {
+        let batch = if layer + 1 == depth { &self.last_input } else { &self.earlier_inputs[layer] };
+        batch.narrow(0, item, 1).detach()
+    }
 }

@@ -7,6 +7,7 @@ use tch::{Kind, Tensor};
 
 use super::config::VisionConfig;
 use super::layers::{Block, BlockOutput, BlockSize, LayerNorm};
+use super::open_block::OpenBlock;
 use super::taps::{BlockTap, TapPlan, Tape};
 use crate::models::weights::{Init, Scope, WeightsError};
 
@@ -92,11 +93,14 @@ impl VisionTower {
     pub fn encode(&self, pixels: &Tensor, plan: TapPlan) -> Encoded {
         let mut x = self.embed_patches(&pixels.to_kind(self.kind));
         let embedded = class_token(&x).to_kind(Kind::Float);
-        let mut blocks = Vec::new();
+        let (mut blocks, mut earlier_inputs) = (Vec::new(), Vec::new());
         for block in &self.blocks {
             let output = block.forward(&x, false);
-            if plan == TapPlan::EveryBlock {
+            if plan >= TapPlan::EveryBlock {
                 blocks.push(tap(block, &output));
+            }
+            if plan >= TapPlan::EveryInput {
+                earlier_inputs.push(x);
             }
             x = output.output;
         }
@@ -109,7 +113,30 @@ impl VisionTower {
             return Encoded { embedding, tape: None };
         }
         blocks.push(BlockTap { mlp, ..tap });
-        Encoded { embedding, tape: Some(Tape { blocks, embedded, residual, context, last }) }
+        let pixels = pixels.shallow_clone();
+        let last_input = x;
+        let tape = Tape {
+            blocks,
+            embedded,
+            residual,
+            context,
+            last,
+            last_input,
+            earlier_inputs,
+            pixels,
+        };
+        Encoded { embedding, tape: Some(tape) }
+    }
+
+    /// How many blocks there are.
+    pub fn depth(&self) -> usize {
+        self.blocks.len() + 1
+    }
+
+    /// Block `layer` (from 0), opened.
+    pub fn block(&self, layer: usize) -> OpenBlock<'_> {
+        let last = layer == self.blocks.len();
+        OpenBlock::new(if last { &self.last } else { &self.blocks[layer] })
     }
 
     /// The tower's end as a function of the last attention's class row: concatenated heads
@@ -119,7 +146,7 @@ impl VisionTower {
         self.project(&self.after_attention(context, residual).0)
     }
 
-    /// The final norm and projection: class tokens `[B, D]` to embeddings `[B, E]`, f32.
+    /// The final norm and projection: tokens `[.., D]` to embeddings `[.., E]`, f32.
     pub fn project(&self, last: &Tensor) -> Tensor {
         self.post_norm.forward(last).linear::<Tensor>(&self.projection, None)
     }

@@ -63,8 +63,18 @@ impl Yolo {
     /// stride: `[B, 64 + C, H / stride, W / stride]` in the net's kind, finest first. 64 channels
     /// are 4 sides (left, top, right, bottom) × 16 bins, then come class logits.
     pub fn raw(&self, pixels: &Tensor) -> Vec<Tensor> {
-        let features = self.backbone.forward(&pixels.to_kind(self.kind));
-        self.head.forward(&self.neck.forward(&features))
+        self.head(&self.pyramid(pixels))
+    }
+
+    /// What the head looks at, from pixels `[B, 3, H, W]`: features at strides 8, 16 and 32 (layers
+    /// 15, 18 and 21), each `[B, D, H / stride, W / stride]` in the net's kind.
+    pub fn pyramid(&self, pixels: &Tensor) -> Pyramid {
+        self.neck.forward(&self.backbone.forward(&pixels.to_kind(self.kind)))
+    }
+
+    /// What [`Yolo::raw`] gives, from [`Yolo::pyramid`].
+    pub fn head(&self, pyramid: &Pyramid) -> Vec<Tensor> {
+        self.head.forward(pyramid)
     }
 
     /// What [`Yolo::raw`] gave to `[B, A, 4 + C]` f32: A candidates, finest stride first, row-major;
@@ -76,7 +86,7 @@ impl Yolo {
 }
 
 /// Features at strides 8, 16 and 32.
-type Pyramid = [Tensor; 3];
+pub type Pyramid = [Tensor; 3];
 
 /// Layers 0 to 9.
 #[derive(Debug)]
