@@ -17,9 +17,9 @@ use crate::config::Settings;
 use crate::evaluation::average_precision::{DetectionReport, Picture, Prediction, Truth};
 use crate::evaluation::faces::{EvaluationError, FaceOptions, FaceReport, Scorer, measure_faces};
 use crate::evaluation::localisation::Map;
-use crate::explain::Method;
+use crate::explain::{Method, Recipe};
 use crate::scenes::{FaceSpec, HELD_OUT, Part, draw};
-use crate::serving::clip::{ClipService, DEFAULT_NULLS, MapJob, TextEmbedding};
+use crate::serving::clip::{ClipService, MapJob, TextEmbedding};
 use crate::serving::{Catalog, Lease, Terms};
 use crate::vision::boxes::NmsOptions;
 use crate::vision::image::Rgb8;
@@ -213,8 +213,9 @@ impl Scorer for Served<'_> {
         let vectors = |texts: Vec<TextEmbedding>| texts.into_iter().map(|t| t.vector).collect();
         let maps = MapJob {
             prompts: vectors(self.texts(prompts)?),
-            nulls: vectors(self.texts(&DEFAULT_NULLS.map(str::to_owned))?),
-            methods: methods.to_vec(),
+            nulls: vectors(self.texts(self.clip.null_prompts())?),
+            recipes: methods.iter().copied().map(Recipe::of).collect(),
+            check: false,
         };
         let image = Arc::new(image.clone());
         let seen =

@@ -126,6 +126,7 @@ pub(super) fn options(settings: &Settings) -> anyhow::Result<Options> {
         kind,
         engine: settings.engine.clone(),
         cached_texts: models.cached_texts,
+        heatmaps: models.heatmaps.clone(),
         cpu_slots: NonZeroUsize::new(models.cpu_slots).map_or(defaults.cpu_slots, usize::from),
         catalog: models.catalog.clone(),
     })

@@ -64,6 +64,8 @@ pub struct Models {
     pub cached_texts: u64,
     /// Pictures that are decoded or drawn at once; one a core where 0, the default. At most 1024.
     pub cpu_slots: usize,
+    /// What heatmaps may cost, and what they are compared with.
+    pub heatmaps: serving::HeatmapConfig,
     /// How many models there may be, and how long they may take to come and go.
     pub catalog: serving::Config,
 }
@@ -92,6 +94,7 @@ impl Default for Models {
             threads: 0,
             cached_texts: 10_000,
             cpu_slots: 0,
+            heatmaps: serving::HeatmapConfig::default(),
             catalog: serving::Config::default(),
         }
     }
@@ -118,6 +121,7 @@ impl Models {
         bounds.number("threads", self.threads, 0..=1024);
         bounds.number("cached_texts", self.cached_texts, 0..=10_000_000);
         bounds.number("cpu_slots", self.cpu_slots, 0..=1024);
+        bounds.section("heatmaps", self.heatmaps.breaches());
         bounds.section("catalog", self.catalog.breaches());
         bounds.breaches()
     }

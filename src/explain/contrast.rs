@@ -24,6 +24,9 @@ pub struct Contrast {
     pub null_directions: Tensor,
     /// The image embedding, `[E]` f32, of unit length.
     image: Tensor,
+    /// How far each prompt's cosine stands above those of the nulls, in their standard deviations;
+    /// empty with fewer than two nulls.
+    claims: Vec<f32>,
 }
 
 impl Contrast {
@@ -38,7 +41,14 @@ impl Contrast {
             directions: contrasted(prompts, nulls, &similarity),
             null_directions: contrasted(&nulls.index_select(0, &hardest), nulls, &similarity),
             image: image.shallow_clone(),
+            claims: claims(&prompts.mv(image), prompts, nulls, &similarity),
         }
+    }
+
+    /// `(s − mean s₀) / std s₀` of prompt `p`: its cosine s against those of the nulls. Absent with
+    /// fewer than two nulls that say another thing, or where those score all the same.
+    pub fn claim(&self, p: usize) -> Option<f32> {
+        self.claims.get(p).copied().filter(|claim| claim.is_finite())
     }
 
     /// The contrastive cosine ⟨t̃, image⟩ of each prompt; above 0 where the prompt fits better than
@@ -46,6 +56,18 @@ impl Contrast {
     pub fn margins(&self) -> Vec<f32> {
         to_vec(&self.directions.mv(&self.image))
     }
+}
+
+/// The standing of each prompt's `score` `[P]` among the nulls' `similarity` `[M]`; not finite where
+/// there is none.
+fn claims(score: &Tensor, prompts: &Tensor, nulls: &Tensor, similarity: &Tensor) -> Vec<f32> {
+    let same = prompts.matmul(&nulls.tr()).gt(SAME_TEXT_COSINE);
+    let others = same.logical_not().to_kind(Kind::Float);
+    let count = others.sum_dim_intlist([-1i64].as_slice(), false, Kind::Float);
+    let mean = others.mv(similarity) / &count;
+    let apart = (similarity.unsqueeze(0) - mean.unsqueeze(1)).square() * others;
+    let spread = (apart.sum_dim_intlist([-1i64].as_slice(), false, Kind::Float) / &count).sqrt();
+    to_vec(&((score - mean) / spread))
 }
 
 /// Texts `[R, E]` less the nulls `[M, E]`, which are weighted by `similarity` `[M]` to the image.
@@ -89,6 +111,19 @@ mod tests {
         assert!(close(&contrast.directions, &prompts));
         assert_eq!(contrast.null_directions.size(), [0, 3]);
         assert!((contrast.margins()[1] - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_claim_stands_among_the_nulls() {
+        let prompts = unit(&[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]);
+        let nulls = unit(&[[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]);
+        let image = unit(&[[0.6, 0.8, 0.0]]).get(0);
+        let contrast = Contrast::new(&prompts, &nulls, &image);
+        // Nulls score 0.8 and 0: mean 0.4, standard deviation 0.4.
+        assert!((contrast.claim(0).unwrap() - 0.5).abs() < 1e-5);
+        assert_eq!(contrast.claim(1), None, "one of the nulls is the prompt, one is not enough");
+        let none = Tensor::empty([0, 3], (Kind::Float, tch::Device::Cpu));
+        assert_eq!(Contrast::new(&prompts, &none, &image).claim(0), None);
     }
 
     #[test]

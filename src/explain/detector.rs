@@ -88,7 +88,12 @@ pub fn box_map(
     } else {
         let gradient = tch::with_grad(|| {
             let logits = raw[level].select(1, SIDE_CHANNELS + target.class as i64);
-            Tensor::run_backward(&[logits.flatten(0, -1).get(cell)], &[&inputs[level]], false, false)
+            Tensor::run_backward(
+                &[logits.flatten(0, -1).get(cell)],
+                &[&inputs[level]],
+                false,
+                false,
+            )
         });
         let weights = gradient[0].to_kind(Kind::Float).mean_dim(&[0i64, 2, 3][..], false, None);
         weights.unsqueeze(0).matmul(&channels).squeeze_dim(0)

@@ -4,6 +4,7 @@ use tch::{Kind, Tensor};
 
 use super::affinity::refined;
 use super::cam::{Channels, class_activation, joined};
+use super::checks::Examiner;
 use super::contrast::Contrast;
 use super::direct_effect::{direct_effect, direct_effect_by_head};
 use super::dual_path::{DualPath, dual_path_map};
@@ -11,7 +12,7 @@ use super::error::ExplainError;
 use super::exits::{Exit, NEIGHBOURHOOD, exit_map};
 use super::grad_eclip::grad_eclip;
 use super::legrad::legrad;
-use super::map::{Accounting, RawMap, finish};
+use super::map::{Accounting, Known, RawMap, finish};
 use super::method::Method;
 use super::recipe::{Recipe, Smoothing};
 use super::rollout::{Flow, gradient_flow, rollout};
@@ -35,7 +36,7 @@ pub fn maps(
     contrast: &Contrast,
 ) -> Vec<RawMap> {
     let recipes: Vec<Recipe> = methods.iter().copied().map(Recipe::of).collect();
-    by_prompt(recipes.iter().map(|recipe| finished(clip, tape, recipe, contrast)).collect())
+    by_prompt(recipes.iter().map(|recipe| finished(clip, tape, recipe, (contrast, None))).collect())
 }
 
 /// The same by recipes, of which each must fit the model. The tape must have been kept with at least
@@ -47,7 +48,21 @@ pub fn recipe_maps(
     contrast: &Contrast,
 ) -> Result<Vec<RawMap>, ExplainError> {
     recipes.iter().try_for_each(|recipe| recipe.check(clip.vision.depth()))?;
-    let each = recipes.iter().map(|recipe| finished(clip, tape, recipe, contrast));
+    let each = recipes.iter().map(|recipe| finished(clip, tape, recipe, (contrast, None)));
+    Ok(by_prompt(each.collect()))
+}
+
+/// The same, each map with its [`Checks`](super::Checks). The tape must hold every block's input.
+pub fn checked_maps(
+    clip: &Clip,
+    tape: (&Tape, usize),
+    recipes: &[Recipe],
+    contrast: &Contrast,
+) -> Result<Vec<RawMap>, ExplainError> {
+    recipes.iter().try_for_each(|recipe| recipe.check(clip.vision.depth()))?;
+    let examiner = Examiner::new(&clip.vision, (tape.0, tape.1 as i64), &contrast.directions);
+    let examined = (contrast, Some(&examiner));
+    let each = recipes.iter().map(|recipe| finished(clip, tape, recipe, examined));
     Ok(by_prompt(each.collect()))
 }
 
@@ -55,7 +70,9 @@ pub fn recipe_maps(
 fn by_prompt(by_recipe: Vec<Vec<RawMap>>) -> Vec<RawMap> {
     let prompts = by_recipe.first().map_or(0, Vec::len);
     let mut rows: Vec<_> = by_recipe.into_iter().map(Vec::into_iter).collect();
-    (0..prompts).flat_map(|_| rows.iter_mut().filter_map(Iterator::next).collect::<Vec<_>>()).collect()
+    (0..prompts)
+        .flat_map(|_| rows.iter_mut().filter_map(Iterator::next).collect::<Vec<_>>())
+        .collect()
 }
 
 /// One recipe's maps of all prompts, with their figures.
@@ -63,7 +80,7 @@ fn finished(
     clip: &Clip,
     (tape, item): (&Tape, usize),
     recipe: &Recipe,
-    contrast: &Contrast,
+    (contrast, examiner): (&Contrast, Option<&Examiner<'_>>),
 ) -> Vec<RawMap> {
     let dear = recipe.members().into_iter().any(Method::is_dear);
     let nulls = &contrast.null_directions;
@@ -71,7 +88,17 @@ fn finished(
     let directions = Tensor::cat(&[&contrast.directions, &nulls.narrow(0, 0, kept)], 0);
     let tape = (tape, item as i64);
     let raw = raw_map(&clip.vision, tape, recipe, &directions);
-    finish(recipe.method, &raw, &accounts(clip, tape, recipe, &directions), &contrast.margins())
+    let margins = contrast.margins();
+    let prompts = margins.len();
+    let checks =
+        examiner.map(|examiner| examiner.check(recipe, &raw.narrow(0, 0, prompts as i64).detach()));
+    let known = Known {
+        claims: &(0..prompts).map(|p| contrast.claim(p)).collect::<Vec<_>>(),
+        accounts: &accounts(clip, tape, recipe, &directions),
+        checks: &checks.unwrap_or_default(),
+        margins: &margins,
+    };
+    finish(recipe.method, &raw, &known)
 }
 
 /// The accounts of a method that sums to the score, where its map is the whole of it.

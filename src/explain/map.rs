@@ -3,10 +3,21 @@
 use tch::Tensor;
 
 use super::Method;
+use super::checks::Checks;
 use super::contrast::to_vec;
 
 /// A spread below this share of the largest magnitude is rounding, not evidence.
 const FLAT_RATIO: f32 = 1e-5;
+
+/// A map whose specificity is below this is the same for a prompt that says nothing.
+const LEAST_SPECIFICITY: f32 = 0.05;
+
+/// A map whose faithfulness is below this names patches no better than chance does.
+const LEAST_FAITHFULNESS: f32 = 0.1;
+
+/// A map with less than this many effective patches sees nothing smaller than its own grid: what it
+/// is about may be anywhere within a patch.
+const LEAST_PATCHES: f32 = 2.0;
 
 /// One prompt's heatmap on the patch grid.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +39,20 @@ pub struct RawMap {
     /// 1 less the median correlation with the maps of null prompts, 0 to 1: 0 means that the map
     /// does not depend on the prompt. Absent without nulls.
     pub specificity: Option<f32>,
+    /// How far the prompt's cosine stands above those of the null prompts, in their standard
+    /// deviations. Absent with fewer than two nulls.
+    pub claim: Option<f32>,
+    /// Over how many patches the heat is spread: `(Σ E)² / Σ E²` of the positive values, 1 to the
+    /// number of patches; 0 without heat.
+    pub effective_patches: f32,
+    /// The hottest patch that does not touch the hottest one, over that one: 0 to 1, and near 1
+    /// where the map points at two places.
+    pub rival: f32,
+    /// The probability that the hottest patch is on what the prompt is about, where the model has
+    /// a [`Calibration`](super::Calibration) for the method.
+    pub hit_probability: Option<f32>,
+    /// What further forward passes found out, where they were asked for.
+    pub checks: Option<Checks>,
     /// Where the score comes from, for methods that add up to it.
     pub accounting: Option<Accounting>,
     /// Whether the map means anything.
@@ -73,46 +98,92 @@ impl Accounting {
     }
 }
 
-/// Whether a map means anything.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// Whether a map means anything: the first of these that holds, from `Constant` down.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Quality {
     /// Nothing speaks against it.
     Ok,
     /// The map is flat, empty or not finite: nothing can be seen in it.
     Constant,
+    /// The map is the same whatever is asked: the method ignores the prompt, or this prompt's map is
+    /// that of a prompt that says nothing.
+    NotSpecific,
     /// The prompt fits the image no better than null prompts do, so the map shows where something
     /// is that is probably not there.
     WeakClaim,
+    /// The patches that the map names explain the score no better than random ones. Known only
+    /// where the checks were asked for.
+    Unfaithful,
+    /// The heat lies within less than two patches: look closer to see where.
+    UnderResolved,
 }
 
-/// Raw maps `[P + K, n]` of P prompts and K nulls to P finished maps; `accounts` is empty or holds
-/// at least P, `margins` holds P.
-pub(super) fn finish(
-    method: Method,
-    raw: &Tensor,
-    accounts: &[Accounting],
-    margins: &[f32],
-) -> Vec<RawMap> {
+impl Quality {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Ok,
+        Self::Constant,
+        Self::NotSpecific,
+        Self::WeakClaim,
+        Self::Unfaithful,
+        Self::UnderResolved,
+    ];
+
+    /// The name in answers and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "OK",
+            Self::Constant => "CONSTANT",
+            Self::NotSpecific => "NOT_SPECIFIC",
+            Self::WeakClaim => "WEAK_CLAIM",
+            Self::Unfaithful => "UNFAITHFUL",
+            Self::UnderResolved => "UNDER_RESOLVED",
+        }
+    }
+}
+
+/// What is known of the maps beside themselves, by prompt.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Known<'a> {
+    /// The contrastive cosines: one for each prompt.
+    pub(super) margins: &'a [f32],
+    /// See [`RawMap::claim`]; empty, or one for each prompt.
+    pub(super) claims: &'a [Option<f32>],
+    /// Where the scores come from; empty, or one at least for each prompt.
+    pub(super) accounts: &'a [Accounting],
+    /// What checks found; empty, or one for each prompt.
+    pub(super) checks: &'a [Checks],
+}
+
+/// Raw maps `[P + K, n]` of P prompts and K nulls to P finished maps.
+pub(super) fn finish(method: Method, raw: &Tensor, known: &Known<'_>) -> Vec<RawMap> {
     let patches = raw.size()[1] as usize;
     let side = patches.isqrt();
     let flat = to_vec(raw);
     let maps: Vec<&[f32]> = flat.chunks_exact(patches).collect();
-    let (maps, nulls) = maps.split_at(margins.len());
+    let (maps, nulls) = maps.split_at(known.margins.len());
     let finish_one = |(p, (&map, &margin)): (usize, (&&[f32], &f32))| {
         let values = shown(method, map);
-        RawMap {
+        let mut finished = RawMap {
             method,
             grid: (side, patches / side),
-            quality: judge(map, &values, margin),
+            quality: Quality::Ok,
+            effective_patches: effective_patches(&values),
+            rival: rival(&values, patches / side),
             values,
             stats: stats(map),
             margin,
             signal_to_noise: signal_to_noise(map, nulls),
-            specificity: specificity(map, nulls),
-            accounting: accounts.get(p).copied(),
-        }
+            specificity: specificity(method, map, nulls),
+            claim: known.claims.get(p).copied().flatten(),
+            hit_probability: None,
+            checks: known.checks.get(p).copied(),
+            accounting: known.accounts.get(p).copied(),
+        };
+        finished.quality = judge(map, &finished);
+        finished
     };
-    maps.iter().zip(margins).enumerate().map(finish_one).collect()
+    maps.iter().zip(known.margins).enumerate().map(finish_one).collect()
 }
 
 /// The raw map without what its method does not show; numbers that are not finite become 0.
@@ -121,14 +192,40 @@ fn shown(method: Method, map: &[f32]) -> Vec<f32> {
     map.iter().map(|&v| if v.is_finite() { v.max(floor) } else { 0.0 }).collect()
 }
 
-fn judge(map: &[f32], values: &[f32], margin: f32) -> Quality {
-    if map.iter().any(|v| !v.is_finite()) || is_flat(map) || is_flat(values) {
+fn judge(raw: &[f32], map: &RawMap) -> Quality {
+    if raw.iter().any(|v| !v.is_finite()) || is_flat(raw) || is_flat(&map.values) {
         Quality::Constant
-    } else if margin > 0.0 {
-        Quality::Ok
-    } else {
+    } else if map.specificity.is_some_and(|specificity| specificity < LEAST_SPECIFICITY) {
+        Quality::NotSpecific
+    } else if map.margin <= 0.0 {
         Quality::WeakClaim
+    } else if map.checks.is_some_and(|checks| checks.faithfulness < LEAST_FAITHFULNESS) {
+        Quality::Unfaithful
+    } else if map.effective_patches < LEAST_PATCHES {
+        Quality::UnderResolved
+    } else {
+        Quality::Ok
     }
+}
+
+fn effective_patches(values: &[f32]) -> f32 {
+    let heat = || values.iter().map(|&v| f64::from(v.max(0.0)));
+    let squares: f64 = heat().map(|v| v * v).sum();
+    if squares > 0.0 { (heat().sum::<f64>().powi(2) / squares) as f32 } else { 0.0 }
+}
+
+/// The greatest positive value that does not touch the greatest of all, over that one.
+fn rival(values: &[f32], columns: usize) -> f32 {
+    let hottest = |among: &mut dyn Iterator<Item = (usize, f32)>| {
+        among.max_by(|(_, a), (_, b)| a.total_cmp(b)).filter(|&(_, value)| value > 0.0)
+    };
+    let Some((peak, heat)) = hottest(&mut values.iter().copied().enumerate()) else { return 0.0 };
+    let touches = |at: usize| {
+        let rows = (at / columns).abs_diff(peak / columns);
+        rows <= 1 && (at % columns).abs_diff(peak % columns) <= 1
+    };
+    let others = &mut values.iter().copied().enumerate().filter(|&(at, _)| !touches(at));
+    hottest(others).map_or(0.0, |(_, value)| value / heat)
 }
 
 /// Whether values differ by no more than rounding.
@@ -154,7 +251,10 @@ fn signal_to_noise(map: &[f32], nulls: &[&[f32]]) -> Option<f32> {
     (noise > 0.0).then(|| norm(map) / noise)
 }
 
-fn specificity(map: &[f32], nulls: &[&[f32]]) -> Option<f32> {
+fn specificity(method: Method, map: &[f32], nulls: &[&[f32]]) -> Option<f32> {
+    if !method.is_text_conditioned() {
+        return Some(0.0);
+    }
     let shared = median(nulls.iter().map(|null| correlation(map, null)).collect())?;
     Some(1.0 - shared.max(0.0))
 }
@@ -164,7 +264,7 @@ fn norm(map: &[f32]) -> f32 {
 }
 
 /// Pearson correlation; 0 where either map has no spread.
-fn correlation(a: &[f32], b: &[f32]) -> f32 {
+pub(super) fn correlation(a: &[f32], b: &[f32]) -> f32 {
     let (sa, sb) = (stats(a), stats(b));
     let product: f64 =
         a.iter().zip(b).map(|(x, y)| f64::from(x - sa.mean) * f64::from(y - sb.mean)).sum();
@@ -185,7 +285,7 @@ mod tests {
     fn map_of(method: Method, rows: &[[f32; 4]], margin: f32) -> RawMap {
         let flat: Vec<f32> = rows.iter().flatten().copied().collect();
         let raw = Tensor::from_slice(&flat).view([-1, 4]);
-        finish(method, &raw, &[], &[margin]).remove(0)
+        finish(method, &raw, &Known { margins: &[margin], ..Known::default() }).remove(0)
     }
 
     #[test]
@@ -230,6 +330,47 @@ mod tests {
             map_of(Method::GradEclip, &[[0.0, 1.0, 2.0, 3.0]], 0.0).quality,
             Quality::WeakClaim
         );
+    }
+
+    #[test]
+    fn a_second_peak_is_a_rival_and_a_neighbour_is_none() {
+        let mut values = [0.0; 16];
+        (values[0], values[1], values[5]) = (4.0, 3.0, 3.5);
+        assert_eq!(rival(&values, 4), 0.0);
+        values[15] = 2.0;
+        assert_eq!(rival(&values, 4), 0.5);
+        assert_eq!(rival(&[0.0; 16], 4), 0.0);
+    }
+
+    #[test]
+    fn a_method_that_ignores_the_prompt_is_never_specific() {
+        let map = map_of(Method::Rollout, &[[0.0, 1.0, 2.0, 3.0]], 0.5);
+        assert_eq!((map.quality, map.specificity), (Quality::NotSpecific, Some(0.0)));
+    }
+
+    #[test]
+    fn heat_within_less_than_two_patches_is_under_resolved() {
+        let one = map_of(Method::GradEclip, &[[0.0, 0.0, 4.0, -9.0]], 0.1);
+        assert_eq!((one.quality, one.effective_patches), (Quality::UnderResolved, 1.0));
+        let three = map_of(Method::GradEclip, &[[0.0, 2.0, 2.0, 2.0]], 0.1);
+        assert!((three.effective_patches - 3.0).abs() < 1e-6, "{three:?}");
+        assert_eq!(three.quality, Quality::Ok);
+    }
+
+    #[test]
+    fn a_map_that_names_patches_no_better_than_chance_is_unfaithful() {
+        let checked = |faithfulness: f32| {
+            let checks = [Checks {
+                faithfulness,
+                stability: 1.0,
+                method_agreement: 1.0,
+                layer_agreement: None,
+            }];
+            let raw = Tensor::from_slice(&[0.0f32, 1.0, 2.0, 3.0]).view([1, 4]);
+            let known = Known { margins: &[0.1], checks: &checks, ..Known::default() };
+            finish(Method::GradEclip, &raw, &known).remove(0).quality
+        };
+        assert_eq!((checked(0.0), checked(0.9)), (Quality::Unfaithful, Quality::Ok));
     }
 
     #[test]

@@ -8,7 +8,9 @@
 //! *contrastive* cosine of [`Contrast`], which neither saturates nor vanishes.
 
 mod affinity;
+mod calibration;
 mod cam;
+mod checks;
 mod contrast;
 mod detector;
 mod direct_effect;
@@ -29,7 +31,12 @@ mod scale;
 mod score_cam;
 
 pub use affinity::refined;
+pub use calibration::{
+    CALIBRATION_FILE, CHECKED_FEATURES, Calibration, Logistic, MethodFit, QUICK_FEATURES,
+    checked_features, quick_features,
+};
 pub use cam::{Activations, Channels, class_activation};
+pub use checks::{Checks, PASSES_OF_CHECKS};
 pub use contrast::Contrast;
 pub use detector::{BoxMap, BoxMapError, BoxTarget, DETECTOR_METHODS, box_map};
 pub use direct_effect::{DirectEffect, direct_effect, direct_effect_by_head};
@@ -38,7 +45,7 @@ pub use error::ExplainError;
 pub use exits::{Exit, NEIGHBOURHOOD, exit_map, exit_weights};
 pub use grad_eclip::{SingleHead, grad_eclip, grad_eclip_single_head};
 pub use legrad::legrad;
-pub use make::{augmented, maps, raw_map, recipe_maps};
+pub use make::{augmented, checked_maps, maps, raw_map, recipe_maps};
 pub use map::{Accounting, Quality, RawMap, Stats};
 pub use method::Method;
 pub use recipe::{Recipe, Smoothing};

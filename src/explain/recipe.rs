@@ -2,12 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::checks::PASSES_OF_CHECKS;
 use super::error::ExplainError;
 use super::method::{LayerChoice, Method};
 use crate::models::clip::TapPlan;
 
 /// The members of an ensemble that names none: two that explain and one that locates.
 const USUAL_MEMBERS: [Method; 3] = [Method::GradEclip, Method::Legrad, Method::Naclip];
+
+/// Pictures that smoothing by augmentation looks at.
+const AUGMENTED_PICTURES: usize = 6;
 
 /// How to make a map. The default is the default method with its own choice of layers.
 #[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
@@ -116,6 +120,24 @@ impl Recipe {
         }
     }
 
+    /// Whether the map is read from a changed net, and so locates rather than explains.
+    pub fn modifies_network(&self) -> bool {
+        self.members().into_iter().any(Method::modifies_network)
+    }
+
+    /// Forward passes that it takes beyond the one that makes the score, about, in a tower of `depth`
+    /// blocks of `width` channels; a backward pass counts as one. `checked`: with checks.
+    pub fn passes(&self, (depth, width): (usize, usize), checked: bool) -> usize {
+        let each = self.members().into_iter().map(|member| match member {
+            Method::ScoreCam => width * self.layers_in(depth).len(),
+            member => usize::from(member.is_dear()),
+        });
+        let pictures = if self.smoothing.augmentation { AUGMENTED_PICTURES } else { 1 };
+        let own = pictures * each.sum::<usize>() + (pictures - 1);
+        // Checks make the map of three pictures more, and of single blocks.
+        own + if checked { PASSES_OF_CHECKS + 7 * own } else { 0 }
+    }
+
     /// What the forward pass through a tower of `depth` blocks must keep. Plans are ordered: the
     /// greatest of several serves them all.
     pub fn plan(&self, depth: usize) -> TapPlan {
@@ -194,6 +216,17 @@ mod tests {
             let recipe = Recipe { members, ..Recipe::of(Method::Ensemble) };
             check(recipe, &format!("{member} cannot be in an ensemble"));
         }
+    }
+
+    #[test]
+    fn passes_tell_the_dear_from_the_cheap() {
+        let passes = |method| Recipe::of(method).passes((DEPTH, 768), false);
+        assert_eq!((passes(Method::GradEclip), passes(Method::ScoreCam)), (0, 768));
+        assert_eq!(passes(Method::Legrad), 1);
+        let augmentation = Smoothing { augmentation: true, ..Smoothing::default() };
+        let smooth = Recipe { smoothing: augmentation, ..Recipe::default() };
+        assert_eq!(smooth.passes((DEPTH, 768), false), 5);
+        assert_eq!(Recipe::default().passes((DEPTH, 768), true), PASSES_OF_CHECKS);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! need the picture.
 
 use super::limits::{RequestLimits, number, share};
-use crate::explain::Method;
+use crate::explain::{Method, Recipe, Smoothing};
 use crate::proto::v1;
 use crate::serving::ServingError;
 use crate::verification::{
@@ -44,11 +44,11 @@ impl Parts {
         }
         if let Some(maps) = heatmaps {
             let prompts = own_or_shared("heatmaps.prompts", maps.prompts.len(), shared)?;
-            let (number, limit) = (prompts * maps.methods.len(), limits.max_heatmaps);
+            let (number, limit) = (prompts * maps.recipes.len(), limits.max_heatmaps);
             if number > limit {
                 let reason = format!(
                     "{prompts} prompts by {} methods are {number} maps, limit {limit}",
-                    maps.methods.len()
+                    maps.recipes.len()
                 );
                 return Err(ServingError::invalid("heatmaps.prompts", reason));
             }
@@ -170,27 +170,47 @@ fn convert_heatmaps(
     part: v1::HeatmapQuery,
     limits: &RequestLimits,
 ) -> Result<Heatmaps, ServingError> {
-    let v1::HeatmapQuery { model, prompts, methods, null_prompts, resolution, encoding } = part;
+    let v1::HeatmapQuery { model, prompts, methods, null_prompts, check, .. } = part;
     limits.prompts("heatmaps.prompts", &prompts)?;
     let nulls = nulls("heatmaps.null_prompts", null_prompts, limits)?;
-    let mut maps = Heatmaps {
+    let maps = Heatmaps {
         model: named(model),
         prompts,
         nulls,
-        resolution: convert_resolution(resolution)?,
-        encoding: convert_encoding(encoding)?,
-        ..Heatmaps::default()
+        resolution: convert_resolution(part.resolution)?,
+        encoding: convert_encoding(part.encoding)?,
+        check,
+        recipes: convert_recipes(&methods, part.options.unwrap_or_default())?,
     };
-    if !methods.is_empty() {
-        maps.methods = convert_methods(&methods)?;
-    }
     Ok(maps)
 }
 
-fn convert_methods(methods: &[i32]) -> Result<Vec<Method>, ServingError> {
+/// Each method with the options that are meant for it; whether they fit shows with the model.
+fn convert_recipes(
+    methods: &[i32],
+    options: v1::HeatmapOptions,
+) -> Result<Vec<Recipe>, ServingError> {
+    let v1::HeatmapOptions { layers, eigen_smoothing, augmentation_smoothing, refine, members } =
+        options;
+    let methods = convert_methods("heatmaps.methods", methods)?;
+    let methods = if methods.is_empty() { vec![Method::default()] } else { methods };
+    let members = convert_methods("heatmaps.options.members", &members)?;
+    let smoothing = Smoothing { eigen: eigen_smoothing, augmentation: augmentation_smoothing };
+    let layers: Vec<usize> = layers.into_iter().map(|layer| layer as usize).collect();
+    let recipe = |method| Recipe {
+        method,
+        layers: layers.clone(),
+        smoothing,
+        refined: refine,
+        members: members.clone(),
+    };
+    Ok(methods.into_iter().map(recipe).collect())
+}
+
+fn convert_methods(field: &str, methods: &[i32]) -> Result<Vec<Method>, ServingError> {
     let mut converted = Vec::new();
     for (at, &method) in methods.iter().enumerate() {
-        let field = format!("heatmaps.methods[{at}]");
+        let field = format!("{field}[{at}]");
         let method = match v1::HeatmapMethod::try_from(method) {
             Ok(method) => convert_method(method)
                 .ok_or_else(|| ServingError::invalid(field.clone(), "is unspecified"))?,
@@ -279,7 +299,7 @@ mod tests {
         let regions = asked.regions.unwrap();
         assert_eq!((regions.margin_ratio, regions.max_regions), (0.1, 32));
         let maps = asked.heatmaps.unwrap();
-        assert_eq!(maps.methods, [Method::GradEclip]);
+        assert_eq!(maps.recipes, [Recipe::default()]);
         assert_eq!((maps.resolution, maps.encoding), (Resolution::Grid, Encoding::F32));
     }
 

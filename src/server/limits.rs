@@ -117,7 +117,7 @@ impl RequestLimits {
             Some(similarity) if maps.prompts.is_empty() => similarity.prompts.len(),
             _ => maps.prompts.len(),
         };
-        let number = prompts * maps.methods.len();
+        let number = prompts * maps.recipes.len();
         let (width, height) = size;
         let bytes = u64::from(width) * u64::from(height) * (pixel_bytes * number) as u64;
         if bytes <= self.max_heatmap_bytes as u64 {

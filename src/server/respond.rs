@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::explain::{Accounting, Method, Quality, Stats};
+use crate::explain::{Accounting, Checks, Method, Quality, Stats};
 use crate::proto::v1;
 use crate::serving::ModelIdentity;
 use crate::serving::clip::TextEmbedding;
@@ -99,22 +99,34 @@ fn heatmap(map: Heatmap) -> v1::Heatmap {
         }
         Payload::Png(bytes) => (v1::heatmap::Content::Png(bytes), (0.0, 0.0)),
     };
+    let figures = map.figures;
     v1::Heatmap {
         prompt: map.prompt,
-        method: method(map.method).into(),
+        method: method(figures.method).into(),
         layer: map.layer,
         content: Some(content),
         low,
         high,
         transform: Some(transform(&map.fit)),
         area: Some(rect(map.area)),
-        statistics: Some(statistics(&map.stats)),
-        quality: quality(map.quality).into(),
-        contrast: map.contrast,
-        signal_to_noise: map.signal_to_noise,
-        specificity: map.specificity,
-        accounting: map.accounting.as_ref().map(accounting),
+        statistics: Some(statistics(&figures.stats)),
+        quality: quality(figures.quality).into(),
+        contrast: figures.margin,
+        signal_to_noise: figures.signal_to_noise,
+        specificity: figures.specificity,
+        accounting: figures.accounting.as_ref().map(accounting),
+        claim: figures.claim,
+        effective_patches: figures.effective_patches,
+        rival: figures.rival,
+        hit_probability: figures.hit_probability,
+        checks: figures.checks.as_ref().map(checks),
+        modified_network: map.modified_network,
     }
+}
+
+fn checks(found: &Checks) -> v1::HeatmapChecks {
+    let Checks { faithfulness, stability, method_agreement, layer_agreement } = *found;
+    v1::HeatmapChecks { faithfulness, stability, method_agreement, layer_agreement }
 }
 
 fn data_type(dtype: Dtype) -> v1::DataType {
@@ -156,6 +168,9 @@ fn quality(quality: Quality) -> v1::HeatmapQuality {
         Quality::Ok => v1::HeatmapQuality::Ok,
         Quality::Constant => v1::HeatmapQuality::Constant,
         Quality::WeakClaim => v1::HeatmapQuality::WeakClaim,
+        Quality::NotSpecific => v1::HeatmapQuality::NotSpecific,
+        Quality::Unfaithful => v1::HeatmapQuality::Unfaithful,
+        Quality::UnderResolved => v1::HeatmapQuality::UnderResolved,
     }
 }
 

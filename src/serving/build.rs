@@ -7,7 +7,7 @@ use tch::{Device, Kind};
 
 use super::ModelIdentity;
 use super::clip::ClipService;
-use super::config::Config;
+use super::config::{Config, HeatmapConfig};
 use super::name::ModelId;
 use super::repository::Found;
 use super::served::{ModelKind, Served};
@@ -33,6 +33,8 @@ pub struct Options {
     pub engine: engine::Config,
     /// Prompts whose embeddings are kept, per model.
     pub cached_texts: u64,
+    /// What heatmaps may cost, and what they are compared with.
+    pub heatmaps: HeatmapConfig,
     /// Pictures that are decoded or drawn at once.
     pub cpu_slots: usize,
     /// How many models there may be, and how long they may take to come and go.
@@ -47,6 +49,7 @@ impl Default for Options {
             kind: Kind::Float,
             engine: engine::Config::default(),
             cached_texts: 10_000,
+            heatmaps: HeatmapConfig::default(),
             cpu_slots: std::thread::available_parallelism().map_or(2, usize::from),
             catalog: Config::default(),
         }
@@ -164,8 +167,8 @@ pub(super) fn build(
     let replicas = Replicas::new(options, id, cpu);
     match opened {
         Opened::Clip(checkpoint) => {
-            ClipService::start(identity, checkpoint, replicas, options.cached_texts)
-                .map(Served::Clip)
+            let own = (options.cached_texts, options.heatmaps.clone());
+            ClipService::start(identity, checkpoint, replicas, own).map(Served::Clip)
         }
         Opened::Detector(checkpoint) => {
             DetectorService::start(identity, checkpoint, replicas).map(Served::Detector)

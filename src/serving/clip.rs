@@ -10,19 +10,15 @@ use tch::{Device, IndexOp, Kind, Tensor};
 use super::build::{Replicas, not_started};
 use super::slots::CpuSlots;
 use super::stages::record_device;
-use super::{Depth, Health, ModelIdentity, ServingError, Terms, blocking};
+use super::{Depth, Health, HeatmapConfig, ModelIdentity, ServingError, Terms, blocking};
 use crate::engine::{BatchModel, Completed, DeviceError, Engine, ItemError, Timing};
-use crate::explain::{self, Contrast, Method, RawMap, Recipe};
-use crate::models::clip::{Clip, ClipCheckpoint, Preprocess, TapPlan, normalised};
+use crate::explain::{self, CALIBRATION_FILE, Calibration, Contrast, Method, RawMap, Recipe};
+use crate::models::clip::{Clip, ClipCheckpoint, Preprocess, TapPlan, Tape, normalised};
 use crate::telemetry::metrics::{self, Stage};
 use crate::telemetry::traces::Lap;
 use crate::vision::boxes::Rect;
 use crate::vision::image::Rgb8;
 use crate::vision::resize::Fit;
-
-/// What contrasts are taken against where a request names nothing else: texts that say nothing in
-/// particular, in the languages of the first users.
-pub const DEFAULT_NULLS: [&str; 6] = ["", "a photo", "a face", "a cartoon face", "얼굴", "사진"];
 
 /// A prompt's place in the embedding space.
 #[derive(Clone, Debug)]
@@ -42,8 +38,10 @@ pub struct MapJob {
     pub prompts: Vec<Arc<[f32]>>,
     /// Unit null embeddings, `[E]` each; at least one.
     pub nulls: Vec<Arc<[f32]>>,
-    /// The methods, each once.
-    pub methods: Vec<Method>,
+    /// How to make them, each once.
+    pub recipes: Vec<Recipe>,
+    /// Whether each map is checked with further forward passes.
+    pub check: bool,
 }
 
 /// A picture's place in the embedding space, and its maps.
@@ -85,6 +83,7 @@ pub struct ClipService {
     engine: Engine<ClipWorker>,
     cpu: CpuSlots,
     texts: Cache<String, TextEmbedding>,
+    heatmaps: Arc<HeatmapConfig>,
 }
 
 impl ClipService {
@@ -94,7 +93,7 @@ impl ClipService {
         identity: ModelIdentity,
         checkpoint: ClipCheckpoint,
         replicas: Replicas,
-        cached_texts: u64,
+        (cached_texts, heatmaps): (u64, HeatmapConfig),
     ) -> Result<Self, String> {
         let checkpoint = Arc::new(checkpoint);
         let (warm_up, kind, cpu) = (replicas.warm_up(), replicas.kind, replicas.cpu);
@@ -111,7 +110,7 @@ impl ClipService {
         let engine = Engine::start(replicas.engine, factories).map_err(not_started)?;
         let scale = checkpoint.logit_scale().map_err(|e| e.to_string())?;
         let texts = Cache::builder().max_capacity(cached_texts).build();
-        Ok(Self { identity, checkpoint, scale, engine, cpu, texts })
+        Ok(Self { identity, checkpoint, scale, engine, cpu, texts, heatmaps: heatmaps.into() })
     }
 
     /// Which weights answer.
@@ -129,15 +128,53 @@ impl ClipService {
         self.checkpoint.config.projection_dim as usize
     }
 
-    /// The layers that a method reads, by checkpoint key.
-    pub fn layer_name(&self, method: Method) -> String {
-        let depth = self.checkpoint.config.vision.num_hidden_layers as usize;
-        let layers = Recipe::of(method).layers_in(depth);
-        let first = layers.first().copied().unwrap_or_default();
-        match layers.last() {
-            Some(&last) if last > first => format!("vision_model.encoder.layers.{first}-{last}"),
-            _ => format!("vision_model.encoder.layers.{first}"),
+    /// Prompts that say nothing in particular, where a request has none of its own; at least one.
+    pub fn null_prompts(&self) -> &[String] {
+        &self.heatmaps.null_prompts
+    }
+
+    /// Whether maps of `prompts` prompts can be made by `recipes`, and are cheap enough.
+    pub fn admits(
+        &self,
+        recipes: &[Recipe],
+        prompts: usize,
+        check: bool,
+    ) -> Result<(), ServingError> {
+        let depth = self.depth_of_tower();
+        let width = self.checkpoint.config.vision.hidden_size as usize;
+        let refused = |reason| ServingError::invalid("heatmaps", reason);
+        for recipe in recipes {
+            recipe.check(depth).map_err(|error| refused(error.to_string()))?;
         }
+        let passes = recipes.iter().map(|recipe| recipe.passes((depth, width), check));
+        let (passes, limit) = (passes.sum::<usize>() * prompts, self.heatmaps.max_passes);
+        if passes <= limit {
+            return Ok(());
+        }
+        let mut costs = recipes
+            .iter()
+            .map(|recipe| format!("{} {}", recipe.method, recipe.passes((depth, width), check)));
+        let costs = costs.by_ref().collect::<Vec<_>>().join(", ");
+        Err(refused(format!(
+            "takes about {passes} forward passes, limit {limit}; a prompt takes: {costs}"
+        )))
+    }
+
+    /// The layers that a recipe reads, by checkpoint key: `vision_model.encoder.layers.8-11`, or
+    /// with commas where they have gaps.
+    pub fn layer_name(&self, recipe: &Recipe) -> String {
+        let layers = recipe.layers_in(self.depth_of_tower());
+        let shown = match layers.as_slice() {
+            [] => String::new(),
+            [one] => one.to_string(),
+            [first, .., last] if last - first + 1 == layers.len() => format!("{first}-{last}"),
+            gaps => gaps.iter().map(usize::to_string).collect::<Vec<_>>().join(","),
+        };
+        format!("vision_model.encoder.layers.{shown}")
+    }
+
+    fn depth_of_tower(&self) -> usize {
+        self.checkpoint.config.vision.num_hidden_layers as usize
     }
 
     /// Patches along one side of what the model sees: the side of its heatmaps.
@@ -304,6 +341,7 @@ pub enum Tower {
 pub struct ClipWorker {
     clip: Clip,
     preprocess: Preprocess,
+    calibration: Option<Calibration>,
     end_token: i64,
     device: Device,
 }
@@ -311,8 +349,10 @@ pub struct ClipWorker {
 impl ClipWorker {
     fn build(checkpoint: &ClipCheckpoint, device: Device, kind: Kind) -> Result<Self, DeviceError> {
         let clip = checkpoint.build(device, kind).map_err(|e| DeviceError(e.to_string()))?;
-        let preprocess = checkpoint.preprocess.clone();
-        Ok(Self { clip, preprocess, end_token: checkpoint.tokenizer.end_token(), device })
+        let (preprocess, calibration) =
+            (checkpoint.preprocess.clone(), calibration(checkpoint).map_err(DeviceError)?);
+        let end_token = checkpoint.tokenizer.end_token();
+        Ok(Self { clip, preprocess, calibration, end_token, device })
     }
 
     fn texts(&self, rows: &[Vec<i64>]) -> Vec<Result<ClipOutput, ItemError>> {
@@ -332,7 +372,9 @@ impl ClipWorker {
     }
 
     fn images(&self, jobs: &[(Rgb8, Option<MapJob>)]) -> Vec<Result<ClipOutput, ItemError>> {
-        let plan = jobs.iter().filter_map(|(_, maps)| maps.as_ref()).map(MapJob::plan).max();
+        let depth = self.clip.vision.depth();
+        let plan = jobs.iter().filter_map(|(_, maps)| maps.as_ref()).map(|job| job.plan(depth));
+        let plan = plan.max();
         let pixels =
             Tensor::stack(&jobs.iter().map(|(image, _)| tensor(image)).collect::<Vec<_>>(), 0);
         let pixels = self.preprocess.normalise(&pixels.to_device(self.device));
@@ -348,7 +390,7 @@ impl ClipWorker {
                         &self.rows(&maps.nulls),
                         &units.i(item as i64),
                     );
-                    explain::maps(&self.clip, (tape, item), &maps.methods, &contrast)
+                    self.maps((tape, item), maps, &contrast)
                 }
                 _ => Vec::new(),
             };
@@ -362,6 +404,17 @@ impl ClipWorker {
         explained.collect()
     }
 
+    fn maps(&self, tape: (&Tape, usize), job: &MapJob, contrast: &Contrast) -> Vec<RawMap> {
+        let make = if job.check { explain::checked_maps } else { explain::recipe_maps };
+        let maps = make(&self.clip, tape, &job.recipes, contrast);
+        let mut maps = maps.expect("who asks has asked whether the model admits it");
+        for map in &mut maps {
+            let calibration = self.calibration.as_ref();
+            map.hit_probability = calibration.and_then(|fit| fit.probability(map));
+        }
+        maps
+    }
+
     /// Unit vectors as a matrix `[rows, E]` on the device.
     fn rows(&self, vectors: &[Arc<[f32]>]) -> Tensor {
         let rows: Vec<Tensor> = vectors.iter().map(|vector| Tensor::from_slice(vector)).collect();
@@ -370,8 +423,12 @@ impl ClipWorker {
 }
 
 impl MapJob {
-    fn plan(&self) -> TapPlan {
-        self.methods.iter().map(|method| method.plan()).max().unwrap_or_default()
+    /// What the forward pass of a tower of `depth` blocks must keep.
+    fn plan(&self, depth: usize) -> TapPlan {
+        if self.check {
+            return TapPlan::EveryInput;
+        }
+        self.recipes.iter().map(|recipe| recipe.plan(depth)).max().unwrap_or_default()
     }
 }
 
@@ -416,6 +473,17 @@ impl BatchModel for ClipWorker {
     }
 }
 
+/// How sure the model's maps are, where a file in its folder tells.
+fn calibration(checkpoint: &ClipCheckpoint) -> Result<Option<Calibration>, String> {
+    let path = checkpoint.folder.join(CALIBRATION_FILE);
+    let told = |reason: String| format!("{}: {reason}", path.display());
+    match std::fs::read_to_string(&path) {
+        Ok(json) => Calibration::parse(&json).map(Some).map_err(told),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(told(error.to_string())),
+    }
+}
+
 /// A job for every path through the net: a short and a full text, and a grey picture without maps
 /// and with the maps of each plan.
 fn samples(checkpoint: &ClipCheckpoint) -> Vec<ClipInput> {
@@ -430,7 +498,8 @@ fn samples(checkpoint: &ClipCheckpoint) -> Vec<ClipInput> {
     };
     let maps = |methods: &[Method]| {
         let (prompts, nulls) = (vec![direction(0)], vec![direction(1)]);
-        Some(MapJob { prompts, nulls, methods: methods.to_vec() })
+        let recipes = methods.iter().copied().map(Recipe::of).collect();
+        Some(MapJob { prompts, nulls, recipes, check: false })
     };
     let each = Method::USUAL.iter().map(|method| maps(std::slice::from_ref(method)));
     let replayed = [maps(&[Method::Legrad])];

@@ -51,3 +51,44 @@ impl Config {
         bounds.breaches()
     }
 }
+
+/// Texts that say nothing in particular. English and Korean, since prompts are.
+const NULL_PROMPTS: [&str; 6] = ["", "a photo", "a face", "a cartoon face", "얼굴", "사진"];
+
+/// Longest null prompt in bytes, as of any prompt.
+const PROMPT_LIMIT_BYTES: usize = 4096;
+
+/// What heatmaps may cost, and what they are compared with.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HeatmapConfig {
+    /// Forward passes beyond the one that makes the score that one frame's heatmaps may take, all
+    /// prompts and methods together. At most 100 000, default 256.
+    pub max_passes: usize,
+    /// Prompts that say nothing in particular, for requests that have none of their own. 1 to 256.
+    pub null_prompts: Vec<String>,
+}
+
+impl Default for HeatmapConfig {
+    fn default() -> Self {
+        Self { max_passes: 256, null_prompts: NULL_PROMPTS.map(str::to_owned).to_vec() }
+    }
+}
+
+impl HeatmapConfig {
+    /// What is out of its range.
+    pub fn breaches(&self) -> Vec<Breach> {
+        let mut bounds = Bounds::default();
+        bounds.number("max_passes", self.max_passes, 0..=100_000);
+        let count = self.null_prompts.len();
+        if !(1..=256).contains(&count) {
+            bounds.refuse("null_prompts", format!("has {count} texts, must be 1 to 256"));
+        }
+        if let Some(long) = self.null_prompts.iter().find(|text| text.len() > PROMPT_LIMIT_BYTES) {
+            let length = long.len();
+            let reason = format!("has a text of {length} bytes, limit {PROMPT_LIMIT_BYTES}");
+            bounds.refuse("null_prompts", reason);
+        }
+        bounds.breaches()
+    }
+}

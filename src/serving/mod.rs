@@ -24,7 +24,7 @@ use thiserror::Error;
 
 pub use build::{Opened, Options, Replicas};
 pub use catalog::{Catalog, CatalogError, ModelStatus, Snapshot, State, Swapped};
-pub use config::Config;
+pub use config::{Config, HeatmapConfig};
 pub use name::ModelId;
 pub use repository::{Found, Manifest, Repository};
 pub use served::{Lease, ModelKind, Served};

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::explain::Method;
+use crate::explain::Recipe;
 use crate::vision::boxes::Rect;
 use crate::vision::image::RawFormat;
 
@@ -112,8 +112,10 @@ pub struct Heatmaps {
     pub model: Option<String>,
     /// The prompts to explain; those of the similarity part where empty.
     pub prompts: Vec<String>,
-    /// Methods, each once. Default: Grad-ECLIP alone.
-    pub methods: Vec<Method>,
+    /// How to make them, each once. Default: Grad-ECLIP alone.
+    pub recipes: Vec<Recipe>,
+    /// Whether each map is checked with further forward passes.
+    pub check: bool,
     /// Null prompts that the contrast is taken against; the server's bank where `None`.
     pub nulls: Option<Vec<String>>,
     /// The size of the maps.
@@ -127,7 +129,8 @@ impl Default for Heatmaps {
         Self {
             model: None,
             prompts: Vec::new(),
-            methods: vec![Method::GradEclip],
+            recipes: vec![Recipe::default()],
+            check: false,
             nulls: None,
             resolution: Resolution::Grid,
             encoding: Encoding::F32,

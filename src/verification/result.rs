@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::request::Detected;
-use crate::explain::{Accounting, Method, Quality, Stats};
+use crate::explain::RawMap;
 use crate::serving::ModelIdentity;
 use crate::vision::boxes::Rect;
 use crate::vision::resize::Fit;
@@ -106,28 +106,18 @@ pub struct HeatmapsResult {
 pub struct Heatmap {
     /// The prompt as it was asked.
     pub prompt: String,
-    /// The method.
-    pub method: Method,
     /// The layers it read, such as `vision_model.encoder.layers.11`.
     pub layer: String,
+    /// Whether it was read from a changed net, and so locates rather than explains.
+    pub modified_network: bool,
     /// The values, or a picture of them.
     pub payload: Payload,
     /// From frame pixels to the model's input pixels.
     pub fit: Fit,
     /// What the grid covers, in pixels of the frame.
     pub area: Rect,
-    /// Of the raw map, before any clipping or scaling.
-    pub stats: Stats,
-    /// How far the map can be believed.
-    pub quality: Quality,
-    /// The contrast that the map explains; see [`Score::contrast`].
-    pub contrast: f32,
-    /// Strength of the raw map against those of the null prompts; absent without nulls.
-    pub signal_to_noise: Option<f32>,
-    /// 0 (the map does not depend on the prompt) to 1; absent without nulls.
-    pub specificity: Option<f32>,
-    /// The shares that sum to the contrast, for methods that have them.
-    pub accounting: Option<Accounting>,
+    /// The map's figures; its values are in the payload, and left out here.
+    pub figures: RawMap,
 }
 
 /// A heatmap as it is sent.

@@ -12,10 +12,8 @@ use super::result::{
     VerifyResult,
 };
 use super::score::scores;
-use crate::explain::Method;
-use crate::serving::clip::{
-    ClipService, DEFAULT_NULLS, ImageEmbedding, MapJob, StageTiming, TextEmbedding,
-};
+use crate::explain::{RawMap, Recipe};
+use crate::serving::clip::{ClipService, ImageEmbedding, MapJob, StageTiming, TextEmbedding};
 use crate::serving::yolo::DetectorService;
 use crate::serving::{Catalog, ServingError, Snapshot, Terms, blocking};
 use crate::telemetry::metrics::Stage;
@@ -178,6 +176,9 @@ impl View<'_> {
             (None, Some(maps)) => maps.model.as_deref(),
         };
         let clip = self.models.clip(model)?;
+        if let Some(part) = maps {
+            clip.admits(&part.recipes, part.prompts.len(), part.check)?;
+        }
         let scored = async {
             let Some(part) = similarity else { return Ok(None) };
             Texts::embed(&clip, &part.prompts, part.nulls.as_deref(), self.terms).await.map(Some)
@@ -187,7 +188,8 @@ impl View<'_> {
             Texts::embed(&clip, &part.prompts, part.nulls.as_deref(), self.terms).await.map(Some)
         };
         let (scored, mapped) = tokio::try_join!(scored, mapped)?;
-        let job = maps.zip(mapped.as_ref()).map(|(part, texts)| texts.job(&part.methods));
+        let job =
+            maps.zip(mapped.as_ref()).map(|(part, texts)| texts.job(&part.recipes, part.check));
         let seen = clip.embed_image(Arc::clone(self.image), job, self.terms).await?;
         let started = Instant::now();
         let stages = vec![seen.timing];
@@ -212,29 +214,28 @@ impl View<'_> {
         texts: Texts,
         seen: ImageEmbedding,
     ) -> Result<HeatmapsResult, ServingError> {
-        let names = part.prompts.iter().flat_map(|prompt| part.methods.iter().map(move |_| prompt));
-        let heads: Vec<(String, String)> = names
-            .zip(&seen.maps)
-            .map(|(prompt, map)| (prompt.clone(), clip.layer_name(map.method)))
+        let heads: Vec<(String, String, bool)> = part
+            .prompts
+            .iter()
+            .flat_map(|prompt| {
+                part.recipes.iter().map(|recipe| {
+                    (prompt.clone(), clip.layer_name(recipe), recipe.modifies_network())
+                })
+            })
             .collect();
         let slot = self.models.catalog().cpu_slot(self.terms).await?;
         let (image, fit, area) = (Arc::clone(self.image), seen.fit, seen.area);
         let (resolution, encoding) = (part.resolution, part.encoding);
         let heatmaps = blocking(slot, move || {
             let maps = heads.into_iter().zip(seen.maps);
-            maps.map(|((prompt, layer), map)| Heatmap {
+            maps.map(|((prompt, layer, modified_network), map)| Heatmap {
                 payload: encode::payload(&map, &image, area, resolution, encoding),
                 prompt,
-                method: map.method,
                 layer,
+                modified_network,
                 fit,
                 area,
-                stats: map.stats,
-                quality: map.quality,
-                contrast: map.margin,
-                signal_to_noise: map.signal_to_noise,
-                specificity: map.specificity,
-                accounting: map.accounting,
+                figures: RawMap { values: Vec::new(), ..map },
             })
             .collect()
         })
@@ -260,8 +261,7 @@ impl Texts {
         terms: Terms,
     ) -> Result<Self, ServingError> {
         let started = Instant::now();
-        let null_prompts =
-            nulls.map_or_else(|| DEFAULT_NULLS.map(str::to_owned).to_vec(), <[String]>::to_vec);
+        let null_prompts = nulls.unwrap_or_else(|| clip.null_prompts()).to_vec();
         let (prompts, nulls) = tokio::try_join!(
             clip.embed_texts(prompts, terms),
             clip.embed_texts(&null_prompts, terms)
@@ -270,14 +270,15 @@ impl Texts {
         Ok(Self { prompts, nulls, null_prompts })
     }
 
-    /// Asks for one map of each prompt and each of `methods`, prompts outermost.
-    pub fn job(&self, methods: &[Method]) -> MapJob {
+    /// Asks for one map of each prompt by each of `recipes`, prompts outermost.
+    pub fn job(&self, recipes: &[Recipe], check: bool) -> MapJob {
         let vectors =
             |texts: &[TextEmbedding]| texts.iter().map(|text| Arc::clone(&text.vector)).collect();
         MapJob {
             prompts: vectors(&self.prompts),
             nulls: vectors(&self.nulls),
-            methods: methods.to_vec(),
+            recipes: recipes.to_vec(),
+            check,
         }
     }
 

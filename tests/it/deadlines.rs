@@ -20,8 +20,7 @@ use tonic_types::StatusExt;
 use veriframe::engine::{self, BatchSight, Hook};
 use veriframe::proto::v1;
 use veriframe::server::{Config, READY};
-use veriframe::serving::Options;
-use veriframe::serving::clip::DEFAULT_NULLS;
+use veriframe::serving::{HeatmapConfig, Options};
 
 use crate::support::{Client, TestServer, assert_refused, detection, good};
 
@@ -203,7 +202,7 @@ async fn settle(server: &TestServer, client: &mut Client) {
         HealthClient::new(server.channel().await).watch(ready).await.unwrap().into_inner();
     while told.next().await.unwrap().unwrap().status() != ServingStatus::Serving {}
     let prompts = good().similarity.unwrap().prompts;
-    let nulls = DEFAULT_NULLS.map(str::to_owned);
+    let nulls = HeatmapConfig::default().null_prompts;
     for text in prompts.into_iter().chain(nulls) {
         let request = v1::EmbedRequest { texts: vec![text], ..Default::default() };
         client.embed(request).await.unwrap();

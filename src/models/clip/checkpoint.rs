@@ -1,7 +1,7 @@
 //! A CLIP checkpoint in the Hugging Face layout: a folder with `config.json`, `model.safetensors`
 //! (or shards), `tokenizer.json` and `preprocessor_config.json`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use tch::{Device, Kind};
@@ -18,6 +18,8 @@ pub struct ClipCheckpoint {
     pub tokenizer: ClipTokenizer,
     /// From pictures to pixels.
     pub preprocess: Preprocess,
+    /// Where it lies.
+    pub folder: PathBuf,
     checksum: String,
     // Tensors can move between threads but not be shared; a net is built now and then.
     weights: Mutex<Weights>,
@@ -31,7 +33,8 @@ impl ClipCheckpoint {
         let preprocess = Preprocess::open(folder, config.vision.image_size as u32)?;
         let weights = Weights::open_folder(folder)?;
         let checksum = weights.checksum().to_owned();
-        Ok(Self { config, tokenizer, preprocess, checksum, weights: Mutex::new(weights) })
+        let folder = folder.to_owned();
+        Ok(Self { config, tokenizer, preprocess, folder, checksum, weights: Mutex::new(weights) })
     }
 
     /// The net on `device`, its image tower in `kind` (f32 or bf16). A weight that is missing,

@@ -89,9 +89,30 @@ impl VisionTower {
         })
     }
 
-    /// Normalised pixels `[B, 3, S, S]` to embeddings, keeping what `plan` asks for.
+    /// Normalised pixels `[B, 3, S, S]` to embeddings, keeping what `plan` asks for. S is usually the
+    /// side that the net was made for; with any other multiple of the patch's side, the position
+    /// embeddings are interpolated to the finer or coarser grid (bicubic, as in transformers'
+    /// `interpolate_pos_encoding`).
     pub fn encode(&self, pixels: &Tensor, plan: TapPlan) -> Encoded {
-        let mut x = self.embed_patches(&pixels.to_kind(self.kind));
+        self.run(self.embed_patches(&pixels.to_kind(self.kind)), pixels, plan)
+    }
+
+    /// Embeddings `[B, E]` f32 of one image, `[1, 3, S, S]`, of which each row keeps some patches
+    /// alone: `kept` `[B, m]` i64, numbers of patches from 0. The others are left out after their
+    /// positions were added, so nothing stands in their place and no edge appears.
+    pub fn encode_kept(&self, pixels: &Tensor, kept: &Tensor) -> Tensor {
+        let tokens = self.embed_patches(&pixels.to_kind(self.kind));
+        let (_, count, width) = tokens.size3().expect("tokens are [1, N, D]");
+        let (rows, chosen) = kept.size2().expect("patch numbers are [B, m]");
+        let class = tokens.narrow(1, 0, 1).expand([rows, 1, width], false);
+        let patches = tokens.narrow(1, 1, count - 1).expand([rows, count - 1, width], false);
+        let index = kept.unsqueeze(-1).expand([rows, chosen, width], false);
+        let tokens = Tensor::cat(&[class, patches.gather(1, &index, false)], 1);
+        self.run(tokens, pixels, TapPlan::Nothing).embedding
+    }
+
+    /// Tokens `[B, N, D]` before the first block to embeddings; `pixels` is what they were made of.
+    fn run(&self, mut x: Tensor, pixels: &Tensor, plan: TapPlan) -> Encoded {
         let embedded = class_token(&x).to_kind(Kind::Float);
         let (mut blocks, mut earlier_inputs) = (Vec::new(), Vec::new());
         for block in &self.blocks {
@@ -115,16 +136,8 @@ impl VisionTower {
         blocks.push(BlockTap { mlp, ..tap });
         let pixels = pixels.shallow_clone();
         let last_input = x;
-        let tape = Tape {
-            blocks,
-            embedded,
-            residual,
-            context,
-            last,
-            last_input,
-            earlier_inputs,
-            pixels,
-        };
+        let tape =
+            Tape { blocks, embedded, residual, context, last, last_input, earlier_inputs, pixels };
         Encoded { embedding, tape: Some(tape) }
     }
 
@@ -163,14 +176,26 @@ impl VisionTower {
 
     /// `[B, 3, S, S]` to tokens `[B, N, D]`, class token first.
     fn embed_patches(&self, pixels: &Tensor) -> Tensor {
-        let patches = pixels
-            .conv2d::<Tensor>(&self.patch_embedding, None, self.patch_px, 0, 1, 1)
-            .flatten(2, 3)
-            .transpose(1, 2);
-        let (batch, _, width) = patches.size3().expect("patches are [B, n, D]");
+        let patches = pixels.conv2d::<Tensor>(&self.patch_embedding, None, self.patch_px, 0, 1, 1);
+        let (batch, width, rows, columns) = patches.size4().expect("patches are [B, D, h, w]");
+        let patches = patches.flatten(2, 3).transpose(1, 2);
         let class = self.class_embedding.view([1, 1, width]).expand([batch, 1, width], false);
-        let tokens = Tensor::cat(&[class, patches], 1) + &self.position_embedding;
+        let tokens = Tensor::cat(&[class, patches], 1) + self.positions(rows, columns);
         self.pre_norm.forward(&tokens)
+    }
+
+    /// Position embeddings of a grid, class token first, `[1 + rows * columns, D]`.
+    fn positions(&self, rows: i64, columns: i64) -> Tensor {
+        let (count, width) = self.position_embedding.size2().expect("positions are [N, D]");
+        let side = ((count - 1) as usize).isqrt() as i64;
+        if (rows, columns) == (side, side) {
+            return self.position_embedding.shallow_clone();
+        }
+        let native = self.position_embedding.narrow(0, 1, count - 1).to_kind(Kind::Float);
+        let grid = native.view([1, side, side, width]).permute([0, 3, 1, 2]);
+        let finer = grid.upsample_bicubic2d([rows, columns], false, None, None);
+        let finer = finer.flatten(2, 3).squeeze_dim(0).tr().to_kind(self.kind);
+        Tensor::cat(&[self.position_embedding.narrow(0, 0, 1), finer], 0)
     }
 
     /// The last attention for the class token only: its tap (without the MLP) and its context

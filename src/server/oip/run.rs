@@ -8,7 +8,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::inputs::{Picture, Pictures, Placed, named, pictures, texts};
 use super::models::{ClipTask, IMAGE, IOU_THRESHOLD, MAX_DETECTIONS, MIN_CONFIDENCE, TEXT, Task};
 use super::parameters::Parameters;
-use crate::explain::{Method, Quality};
+use crate::explain::{Method, Recipe};
 use crate::server::answer::Answering;
 use crate::serving::clip::{ClipService, ImageEmbedding, MapJob, StageTiming};
 use crate::serving::tensor::NamedTensor;
@@ -194,7 +194,9 @@ impl Run<'_> {
         prompts: Vec<String>,
     ) -> Result<Ran, ServingError> {
         let texts = Texts::embed(clip, &prompts, None, self.parameters.terms).await?;
-        let job = texts.job(&[method]);
+        let recipes = [Recipe::of(method)];
+        clip.admits(&recipes, prompts.len(), false)?;
+        let job = texts.job(&recipes, false);
         let (seen, mut work) = self.look(clip, pictures, Some(job)).await?;
         let started = Instant::now();
         let (side, prompts) = (clip.grid_side(), prompts.len());
@@ -306,16 +308,8 @@ fn heatmaps(seen: &[ImageEmbedding], prompts: usize, side: usize) -> Vec<NamedTe
         NamedTensor::floats("HEATMAP", &[seen.len(), prompts, side, side], &values),
         NamedTensor::floats("AREA", &[seen.len(), 4], &areas),
         NamedTensor::floats("CONTRAST", &pairs, &contrasts),
-        NamedTensor::strings("QUALITY", &pairs, maps().map(|map| quality(map.quality))),
+        NamedTensor::strings("QUALITY", &pairs, maps().map(|map| map.quality.name())),
     ]
-}
-
-fn quality(quality: Quality) -> &'static [u8] {
-    match quality {
-        Quality::Ok => b"OK",
-        Quality::Constant => b"CONSTANT",
-        Quality::WeakClaim => b"WEAK_CLAIM",
-    }
 }
 
 /// The boxes of all pictures in one list, each with its picture.

@@ -95,6 +95,14 @@ impl Answering {
         for name in clips.into_iter().flatten() {
             self.catalog.clip(name)?;
         }
+        if let Some(maps) = &asked.heatmaps {
+            let prompts = similarity.map_or(&maps.prompts, |part| match maps.prompts.is_empty() {
+                true => &part.prompts,
+                false => &maps.prompts,
+            });
+            let clip = self.catalog.clip(maps.model.as_deref().or(shared))?;
+            clip.admits(&maps.recipes, prompts.len(), maps.check)?;
+        }
         if asked.detection.is_some() || asked.regions.is_some() {
             let detector = asked.detection.as_ref().and_then(|part| part.model.as_deref());
             self.catalog.detector(detector)?;
