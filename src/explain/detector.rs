@@ -2,7 +2,7 @@
 //!
 //! A box is one cell of one level of the pyramid. Grad-CAM weighs the channels of that level's
 //! features by the mean gradient of the box's class *logit*, which does not saturate as the
-//! confidence does; EigenCAM takes their first principal component and ignores the box but for its
+//! confidence does; `EigenCAM` takes their first principal component and ignores the box but for its
 //! level. Formulas as for CLIP (see `cam`).
 
 use tch::{Kind, Tensor};
@@ -60,7 +60,7 @@ pub enum BoxMapError {
     },
 }
 
-/// The map of the candidate that overlaps `target` most, by Grad-CAM or EigenCAM. `pixels` is one
+/// The map of the candidate that overlaps `target` most, by Grad-CAM or `EigenCAM`. `pixels` is one
 /// picture `[1, 3, H, W]` as for [`Yolo::raw`].
 pub fn box_map(
     yolo: &Yolo,
@@ -88,7 +88,12 @@ pub fn box_map(
     } else {
         let gradient = tch::with_grad(|| {
             let logits = raw[level].select(1, SIDE_CHANNELS + target.class as i64);
-            Tensor::run_backward(&[logits.flatten(0, -1).get(cell)], &[&inputs[level]], false, false)
+            Tensor::run_backward(
+                &[logits.flatten(0, -1).get(cell)],
+                &[&inputs[level]],
+                false,
+                false,
+            )
         });
         let weights = gradient[0].to_kind(Kind::Float).mean_dim(&[0i64, 2, 3][..], false, None);
         weights.unsqueeze(0).matmul(&channels).squeeze_dim(0)

@@ -14,9 +14,7 @@
 
 use tch::{Kind, Tensor};
 
-use crate::models::clip::{
-    Tape, VisionTower, attend, attention, attention_logits, normalised,
-};
+use crate::models::clip::{Tape, VisionTower, attend, attention, attention_logits, normalised};
 
 /// Spread of NACLIP's neighbourhood in patches, as published.
 pub const NEIGHBOURHOOD: f64 = 5.0;

@@ -10,9 +10,7 @@ use tch::Tensor;
 
 use super::cam::patches as without_class;
 use super::replay::gradients;
-use crate::models::clip::{
-    BlockTap, Tape, VisionTower, attend, attention, normalised,
-};
+use crate::models::clip::{BlockTap, Tape, VisionTower, attend, attention, normalised};
 
 /// Raw maps, before relu: directions `[P, E]` to `[P, n]`, f32, of image `item` of the batch.
 ///

@@ -6,7 +6,7 @@ use super::Method;
 use super::contrast::to_vec;
 
 /// A spread below this share of the largest magnitude is rounding, not evidence.
-const FLAT_RATIO: f32 = 1e-5;
+pub(super) const FLAT_RATIO: f32 = 1e-5;
 
 /// One prompt's heatmap on the patch grid.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,8 +15,8 @@ pub struct RawMap {
     pub method: Method,
     /// Rows and columns.
     pub grid: (usize, usize),
-    /// The map to show, row-major, `rows * columns` numbers: at least 0 for Grad-ECLIP, signed and
-    /// in units of cosine for the direct effect. Not scaled to any range.
+    /// The map to show, row-major, `rows * columns` numbers: at least 0 unless the method
+    /// [is signed](Method::is_signed), in the method's own units. Not scaled to any range.
     pub values: Vec<f32>,
     /// Figures of the raw map: before negative values were cut.
     pub stats: Stats,

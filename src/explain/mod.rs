@@ -29,7 +29,7 @@ mod scale;
 mod score_cam;
 
 pub use affinity::refined;
-pub use cam::{Activations, Channels, class_activation};
+pub use cam::{Activations, Cam, Channels, class_activation};
 pub use contrast::Contrast;
 pub use detector::{BoxMap, BoxMapError, BoxTarget, DETECTOR_METHODS, box_map};
 pub use direct_effect::{DirectEffect, direct_effect, direct_effect_by_head};
@@ -42,7 +42,7 @@ pub use make::{augmented, maps, raw_map, recipe_maps};
 pub use map::{Accounting, Quality, RawMap, Stats};
 pub use method::Method;
 pub use recipe::{Recipe, Smoothing};
-pub use rollout::{Flow, attentions, gradient_flow, rollout};
+pub use rollout::{Flow, attention_gradients, attentions, gradient_flow, rollout};
 pub use rollout_variant::{HeadFusion, discarding_grad_rollout, discarding_rollout};
 pub use scale::{as_grad_cam, rank_normalised};
 pub use score_cam::score_cam;

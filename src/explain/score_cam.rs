@@ -44,9 +44,12 @@ pub fn score_cam(
 fn masks(channels: &Tensor, side_px: i64) -> Tensor {
     let (count, patches) = channels.size2().expect("channels are [C, n]");
     let side = (patches as usize).isqrt() as i64;
-    let large = channels
-        .view([count, 1, side, patches / side])
-        .upsample_bilinear2d([side_px, side_px], true, None, None);
+    let large = channels.view([count, 1, side, patches / side]).upsample_bilinear2d(
+        [side_px, side_px],
+        true,
+        None,
+        None,
+    );
     let (low, high) = (large.amin([2i64, 3].as_slice(), true), large.amax([2i64, 3], true));
     (large - &low) / (high - low + EPSILON)
 }

@@ -115,16 +115,8 @@ impl VisionTower {
         blocks.push(BlockTap { mlp, ..tap });
         let pixels = pixels.shallow_clone();
         let last_input = x;
-        let tape = Tape {
-            blocks,
-            embedded,
-            residual,
-            context,
-            last,
-            last_input,
-            earlier_inputs,
-            pixels,
-        };
+        let tape =
+            Tape { blocks, embedded, residual, context, last, last_input, earlier_inputs, pixels };
         Encoded { embedding, tape: Some(tape) }
     }
 
