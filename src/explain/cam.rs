@@ -1,14 +1,13 @@
 //! Class activation maps on a transformer: channels of a block's normed input, weighted.
 //!
 //! Formulas and constants are those of pytorch-grad-cam (MIT), from which users know them; the
-//! papers stand at [`Method`]. The tensor is the output of a block's first norm: patches of the
+//! papers stand at [`super::Method`]. The tensor is the output of a block's first norm: patches of the
 //! *output* of the last block have no gradient at all, for only the class token reaches the head.
 //! The target is the (contrastive) cosine, which does not saturate as a softmax does.
 
 use tch::{Kind, Tensor};
 
 use super::eigen::principal_projection;
-use super::method::Method;
 use super::replay::Replay;
 use super::scale::scaled;
 use crate::models::clip::{Tape, VisionTower};
@@ -25,6 +24,25 @@ pub struct Activations {
     pub values: Tensor,
     /// For each direction, `[P, n, D]`.
     pub gradients: Tensor,
+}
+
+/// The methods that weigh the channels of one block with what the block's gradients say.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Cam {
+    /// By their mean gradient.
+    Grad,
+    /// By positive gradients, each divided by its second-order share.
+    PlusPlus,
+    /// By gradients that are averaged by activation.
+    XGrad,
+    /// Place by place by positive gradients.
+    Layer,
+    /// Place by place by gradients.
+    Hires,
+    /// The first principal component of the activations, without gradients.
+    Eigen,
+    /// The first principal component of activations times gradients.
+    EigenGrad,
 }
 
 /// How the weighted channels become a map.
@@ -66,20 +84,20 @@ impl Activations {
         Self { values: self.values.shallow_clone(), gradients: &self.gradients / largest }
     }
 
-    /// Raw maps `[P, n]`, before relu, by one of the class activation methods.
-    pub fn map(&self, method: Method, channels: Channels) -> Tensor {
+    /// Raw maps `[P, n]`, before relu.
+    pub fn map(&self, cam: Cam, channels: Channels) -> Tensor {
         let (values, gradients) = (&self.values, &self.gradients);
-        let weighted = match method {
-            Method::EigenCam => {
+        let weighted = match cam {
+            Cam::Eigen => {
                 let copies = [gradients.size()[0], -1];
                 return principal_projection(&values.unsqueeze(0)).expand(copies, false);
             }
-            Method::EigenGradCam => return principal_projection(&(gradients * values)),
-            Method::GradCamPlusPlus => self.plus_plus_weights().unsqueeze(1) * values,
-            Method::XGradCam => self.x_grad_weights().unsqueeze(1) * values,
-            Method::LayerCam => gradients.relu() * values,
-            Method::HiresCam => gradients * values,
-            _ => gradients.mean_dim([1i64].as_slice(), true, Kind::Float) * values,
+            Cam::EigenGrad => return principal_projection(&(gradients * values)),
+            Cam::PlusPlus => self.plus_plus_weights().unsqueeze(1) * values,
+            Cam::XGrad => self.x_grad_weights().unsqueeze(1) * values,
+            Cam::Layer => gradients.relu() * values,
+            Cam::Hires => gradients * values,
+            Cam::Grad => gradients.mean_dim([1i64].as_slice(), true, Kind::Float) * values,
         };
         match channels {
             Channels::Summed => weighted.sum_dim_intlist([2i64].as_slice(), false, Kind::Float),
@@ -103,20 +121,22 @@ impl Activations {
     }
 }
 
-/// Raw maps `[P, n]` of image `item` by one of the class activation methods but `ScoreCam`. Of one
-/// block they are in the method's units; of several, each is cut at 0 and scaled to 0..1, then they
-/// are averaged. Of Grad-CAM++ gradients are scaled first.
+/// Raw maps `[P, n]` of image `item`. Of one block they are in the method's units; of several, each is
+/// cut at 0 and scaled to 0..1, then they are averaged. Of Grad-CAM++ gradients are scaled first.
 pub fn class_activation(
     vision: &VisionTower,
     (tape, item): (&Tape, i64),
-    (method, channels): (Method, Channels),
+    (cam, channels): (Cam, Channels),
     layers: &[usize],
     directions: &Tensor,
 ) -> Tensor {
     let blocks = Activations::of(vision, (tape, item), layers, directions);
-    let maps = blocks.iter().map(|block| match method {
-        Method::GradCamPlusPlus => block.with_unit_gradients().map(method, channels),
-        method => block.map(method, channels),
+    let maps = blocks.iter().map(|block| {
+        if cam == Cam::PlusPlus {
+            block.with_unit_gradients().map(cam, channels)
+        } else {
+            block.map(cam, channels)
+        }
     });
     joined(&maps.collect::<Vec<_>>())
 }

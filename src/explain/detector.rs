@@ -2,7 +2,7 @@
 //!
 //! A box is one cell of one level of the pyramid. Grad-CAM weighs the channels of that level's
 //! features by the mean gradient of the box's class *logit*, which does not saturate as the
-//! confidence does; EigenCAM takes their first principal component and ignores the box but for its
+//! confidence does; `EigenCAM` takes their first principal component and ignores the box but for its
 //! level. Formulas as for CLIP (see `cam`).
 
 use tch::{Kind, Tensor};
@@ -60,7 +60,7 @@ pub enum BoxMapError {
     },
 }
 
-/// The map of the candidate that overlaps `target` most, by Grad-CAM or EigenCAM. `pixels` is one
+/// The map of the candidate that overlaps `target` most, by Grad-CAM or `EigenCAM`. `pixels` is one
 /// picture `[1, 3, H, W]` as for [`Yolo::raw`].
 pub fn box_map(
     yolo: &Yolo,

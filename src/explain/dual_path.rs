@@ -49,7 +49,8 @@ pub fn dual_path_features(
 ) -> Tensor {
     tch::no_grad(|| {
         let depth = vision.depth();
-        let mut second = tape.input(first, depth, item).to_kind(Kind::Float);
+        // A copy: what the blocks add must not be written into the tape.
+        let mut second = tape.input(first, depth, item).to_kind(Kind::Float).copy();
         for layer in first..depth {
             let block = vision.block(layer);
             let normed = block.norm(&tape.input(layer, depth, item));

@@ -1,5 +1,5 @@
-//! LeGrad: Bousselham et al., "LeGrad: An Explainability Method for Vision Transformers via Feature
-//! Formation Sensitivity", ICCV 2025 (arXiv 2404.03214).
+//! `LeGrad`: Bousselham et al., "`LeGrad`: An Explainability Method for Vision Transformers via
+//! Feature Formation Sensitivity", ICCV 2025 (arXiv 2404.03214).
 //!
 //! Each block is asked on its own: its output tokens, averaged (the class token among them), go
 //! through the final norm and projection, and the score of *that* embedding is differentiated with

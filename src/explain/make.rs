@@ -3,7 +3,7 @@
 use tch::{Kind, Tensor};
 
 use super::affinity::refined;
-use super::cam::{Channels, class_activation, joined};
+use super::cam::{Cam, Channels, class_activation, joined};
 use super::checks::Examiner;
 use super::contrast::Contrast;
 use super::direct_effect::{direct_effect, direct_effect_by_head};
@@ -126,10 +126,7 @@ pub fn raw_map(
     if recipe.smoothing.augmentation {
         return smoothed(vision, tape, recipe, directions);
     }
-    let map = match recipe.method {
-        Method::Ensemble => ensemble(vision, tape, &recipe.members(), directions),
-        _ => method_map(vision, tape, recipe, directions),
-    };
+    let map = method_map(vision, tape, recipe, directions);
     if recipe.refined { refined(vision, tape, &map) } else { map }
 }
 
@@ -141,6 +138,7 @@ fn method_map(
 ) -> Tensor {
     let layers = recipe.layers_in(vision.depth());
     let channels = if recipe.smoothing.eigen { Channels::Principal } else { Channels::Summed };
+    let cam = |cam| class_activation(vision, tape, (cam, channels), &layers, directions);
     let exit = |exit| exit_map(vision, tape, exit, directions);
     let flow = |flow| gradient_flow(vision, tape, &layers, (flow, directions));
     let dual = |path| dual_path_map(vision, tape, (path, layers[0]), directions);
@@ -165,15 +163,13 @@ fn method_map(
         Method::ClipSurgery => dual(DualPath::Surgery),
         Method::Gem => dual(DualPath::Gem),
         Method::Ensemble => ensemble(vision, tape, &recipe.members(), directions),
-        method @ (Method::GradCam
-        | Method::GradCamPlusPlus
-        | Method::XGradCam
-        | Method::LayerCam
-        | Method::HiresCam
-        | Method::EigenCam
-        | Method::EigenGradCam) => {
-            class_activation(vision, tape, (method, channels), &layers, directions)
-        }
+        Method::GradCam => cam(Cam::Grad),
+        Method::GradCamPlusPlus => cam(Cam::PlusPlus),
+        Method::XGradCam => cam(Cam::XGrad),
+        Method::LayerCam => cam(Cam::Layer),
+        Method::HiresCam => cam(Cam::Hires),
+        Method::EigenCam => cam(Cam::Eigen),
+        Method::EigenGradCam => cam(Cam::EigenGrad),
     }
 }
 

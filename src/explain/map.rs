@@ -7,7 +7,7 @@ use super::checks::Checks;
 use super::contrast::to_vec;
 
 /// A spread below this share of the largest magnitude is rounding, not evidence.
-const FLAT_RATIO: f32 = 1e-5;
+pub(super) const FLAT_RATIO: f32 = 1e-5;
 
 /// A map whose specificity is below this is the same for a prompt that says nothing.
 const LEAST_SPECIFICITY: f32 = 0.05;
@@ -26,8 +26,8 @@ pub struct RawMap {
     pub method: Method,
     /// Rows and columns.
     pub grid: (usize, usize),
-    /// The map to show, row-major, `rows * columns` numbers: at least 0 for Grad-ECLIP, signed and
-    /// in units of cosine for the direct effect. Not scaled to any range.
+    /// The map to show, row-major, `rows * columns` numbers: at least 0 unless the method
+    /// [is signed](Method::is_signed), in the method's own units. Not scaled to any range.
     pub values: Vec<f32>,
     /// Figures of the raw map: before negative values were cut.
     pub stats: Stats,

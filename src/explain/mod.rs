@@ -35,7 +35,7 @@ pub use calibration::{
     CALIBRATION_FILE, CHECKED_FEATURES, Calibration, Logistic, MethodFit, QUICK_FEATURES,
     checked_features, quick_features,
 };
-pub use cam::{Activations, Channels, class_activation};
+pub use cam::{Activations, Cam, Channels, class_activation};
 pub use checks::{Checks, PASSES_OF_CHECKS};
 pub use contrast::Contrast;
 pub use detector::{BoxMap, BoxMapError, BoxTarget, DETECTOR_METHODS, box_map};
@@ -49,7 +49,7 @@ pub use make::{augmented, checked_maps, maps, raw_map, recipe_maps};
 pub use map::{Accounting, Quality, RawMap, Stats};
 pub use method::Method;
 pub use recipe::{Recipe, Smoothing};
-pub use rollout::{Flow, attentions, gradient_flow, rollout};
+pub use rollout::{Flow, attention_gradients, attentions, gradient_flow, rollout};
 pub use rollout_variant::{HeadFusion, discarding_grad_rollout, discarding_rollout};
 pub use scale::{as_grad_cam, rank_normalised};
 pub use score_cam::score_cam;

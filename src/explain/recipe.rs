@@ -113,10 +113,12 @@ impl Recipe {
 
     /// The methods whose maps make this one: of an ensemble its members, else the method itself.
     pub fn members(&self) -> Vec<Method> {
-        match self.method {
-            Method::Ensemble if self.members.is_empty() => USUAL_MEMBERS.to_vec(),
-            Method::Ensemble => self.members.clone(),
-            method => vec![method],
+        if self.method != Method::Ensemble {
+            vec![self.method]
+        } else if self.members.is_empty() {
+            USUAL_MEMBERS.to_vec()
+        } else {
+            self.members.clone()
         }
     }
 
@@ -143,11 +145,12 @@ impl Recipe {
     pub fn plan(&self, depth: usize) -> TapPlan {
         let last_only = self.layers_in(depth) == [depth - 1];
         let own = self.members().into_iter().map(Method::plan).max().unwrap_or_default();
-        match own {
-            _ if self.refined => TapPlan::EveryInput,
-            TapPlan::LastBlock if !last_only => TapPlan::EveryInput,
-            TapPlan::EveryInput if last_only => TapPlan::LastBlock,
-            plan => plan,
+        if self.refined || (own == TapPlan::LastBlock && !last_only) {
+            TapPlan::EveryInput
+        } else if own == TapPlan::EveryInput && last_only {
+            TapPlan::LastBlock
+        } else {
+            own
         }
     }
 }

@@ -29,7 +29,7 @@ pub fn rollout(vision: &VisionTower, tape: (&Tape, i64), layers: &[usize]) -> Te
     let blocks = attentions(vision, tape, layers);
     let mut row = class_row(&blocks[0]);
     for weights in blocks.iter().rev() {
-        row = row.matmul(&with_identity(&mean_over_heads(weights)));
+        row = carried(&row, &with_identity(&mean_over_heads(weights)));
     }
     row.narrow(1, 1, row.size()[1] - 1).squeeze_dim(0)
 }
@@ -53,16 +53,27 @@ pub fn gradient_flow(
             Flow::GradRollout => mean_over_heads(&weighted).relu(),
             Flow::Relevance => mean_over_heads(&weighted.relu()),
         };
-        // The last block's other rows are 0: no other token reaches the head.
-        let rows = (row.size()[1] - weights.size()[1]).max(0);
-        let weights = weights.constant_pad_nd([0, 0, 0, rows]);
+        let weights = square(&weights);
         let step = match flow {
             Flow::GradRollout => with_identity(&weights),
             Flow::Relevance => &weights + identity(&weights),
         };
-        row = row.unsqueeze(1).matmul(&step).squeeze_dim(1);
+        row = carried(&row, &step);
     }
     row.narrow(1, 1, row.size()[1] - 1)
+}
+
+/// ∂⟨direction, unit embedding⟩/∂A of blocks `layers` (ascending) for image `item`, for one direction
+/// `[1, E]`: `[1, H, N, N]` each. In the last block all rows but the class token's are 0.
+pub fn attention_gradients(
+    vision: &VisionTower,
+    (tape, item): (&Tape, i64),
+    layers: &[usize],
+    direction: &Tensor,
+) -> Vec<Tensor> {
+    let mut replay = Replay::run(vision, (tape, item), layers[0]);
+    replay.steps.retain(|step| layers.contains(&step.layer));
+    replay.gradients(direction, |step| &step.attention).iter().map(square).collect()
 }
 
 /// All attention weights of blocks `layers` for image `item`, `[1, H, N, N]` f32 each.
@@ -82,7 +93,20 @@ pub fn attentions(
     })
 }
 
-/// e_0, `[1, N]`, for weights `[.., N]`.
+/// Weights `[.., R, N]` with rows of 0 below, `[.., N, N]`: in the last block no token but the class
+/// token reaches the head.
+fn square(weights: &Tensor) -> Tensor {
+    let size = weights.size();
+    let [rows, tokens] = [size[size.len() - 2], size[size.len() - 1]];
+    weights.constant_pad_nd([0, 0, 0, tokens - rows])
+}
+
+/// Rows `[P, N]` through steps `[P, N, N]` (or one step for all), `[P, N]`.
+fn carried(rows: &Tensor, steps: &Tensor) -> Tensor {
+    rows.unsqueeze(1).matmul(steps).squeeze_dim(1)
+}
+
+/// `e_0`, `[1, N]`, for weights `[.., N]`.
 fn class_row(weights: &Tensor) -> Tensor {
     let tokens = *weights.size().last().expect("attention has a last dimension");
     let class = Tensor::zeros([1], (Kind::Int64, weights.device()));
@@ -103,4 +127,26 @@ fn with_identity(weights: &Tensor) -> Tensor {
     let raised = weights + identity(weights);
     let sums = raised.sum_dim_intlist([2i64].as_slice(), true, Kind::Float);
     raised / sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_of_rollout_has_rows_that_sum_to_one() {
+        tch::manual_seed(5);
+        let weights = Tensor::rand([2, 6, 6], (Kind::Float, tch::Device::Cpu));
+        let sums = with_identity(&weights).sum_dim_intlist([2i64].as_slice(), false, None);
+        assert!((sums - 1.0).abs().max().double_value(&[]) < 1e-6);
+    }
+
+    #[test]
+    fn one_row_of_gradients_stands_for_all() {
+        let row = Tensor::ones([3, 2, 1, 4], (Kind::Float, tch::Device::Cpu));
+        let whole = square(&row);
+        assert_eq!(whole.size(), [3, 2, 4, 4]);
+        assert!(whole.select(2, 0).equal(&row.squeeze_dim(2)));
+        assert_eq!(whole.count_nonzero(None).int64_value(&[]), 24);
+    }
 }

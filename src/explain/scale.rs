@@ -2,6 +2,8 @@
 
 use tch::{Kind, Tensor};
 
+use super::map::FLAT_RATIO;
+
 /// Of pytorch-grad-cam.
 const EPSILON: f64 = 1e-7;
 
@@ -30,9 +32,15 @@ pub fn as_grad_cam(blocks: &[Tensor], size_px: (i64, i64)) -> Tensor {
 }
 
 /// Each value of `[P, n]` as its rank among its row, from 0 (least) to 1 (greatest); equal values
-/// share the middle of their ranks. Ranks do not depend on units.
+/// share the middle of their ranks. Ranks do not depend on units. A row without spread has none: all
+/// are 0.5, for the ranks of rounding would look like evidence.
 pub fn rank_normalised(maps: &Tensor) -> Tensor {
     let count = maps.size()[1];
+    let over = [1i64];
+    let (low, high) = (maps.amin(over.as_slice(), true), maps.amax(over.as_slice(), true));
+    let rounding = high.abs().maximum(&low.abs()) * f64::from(FLAT_RATIO);
+    let flat = (high - low).le_tensor(&rounding);
+    let maps = &maps.masked_fill(&flat, 0.0);
     let below = maps.unsqueeze(2).gt_tensor(&maps.unsqueeze(1));
     let equal = maps.unsqueeze(2).eq_tensor(&maps.unsqueeze(1));
     let sum = |which: Tensor| which.sum_dim_intlist([2i64].as_slice(), false, Kind::Float);
@@ -56,8 +64,11 @@ mod tests {
     #[test]
     fn a_constant_map_has_no_ranks_to_tell_apart_and_no_scale() {
         let flat = Tensor::full([1, 4], 3.0, (Kind::Float, tch::Device::Cpu));
-        let ranks: Vec<f32> = Vec::try_from(rank_normalised(&flat).flatten(0, -1)).unwrap();
-        assert_eq!(ranks, [0.5; 4]);
-        assert_eq!(scaled(&flat, 1).abs().max().double_value(&[]), 0.0);
+        let rounded = Tensor::from_slice(&[3.0f32, 3.000_001, 3.0, 2.999_999]).view([1, 4]);
+        for map in [&flat, &rounded] {
+            let ranks: Vec<f32> = Vec::try_from(rank_normalised(map).flatten(0, -1)).unwrap();
+            assert_eq!(ranks, [0.5; 4]);
+        }
+        assert!(scaled(&flat, 1).equal(&flat.zeros_like()));
     }
 }

@@ -13,7 +13,7 @@ use veriframe::models::weights::Weights;
 const CPU_F32: (Kind, Device) = (Kind::Float, Device::Cpu);
 
 /// L=3, H=2 and a 5×5 grid, as in `tests/golden/explain.py`.
-fn tiny() -> ClipConfig {
+pub(super) fn tiny() -> ClipConfig {
     ClipConfig {
         text: TextConfig {
             vocab_size: 16,
@@ -42,7 +42,7 @@ fn tiny() -> ClipConfig {
 }
 
 /// Random weights with real spread in every tensor, biases and norms too.
-fn random_weights(seed: i64) -> Weights {
+pub(super) fn random_weights(seed: i64) -> Weights {
     tch::manual_seed(seed);
     let fresh = Weights::initialise(Device::Cpu);
     Clip::new(&fresh, &tiny(), Device::Cpu, Kind::Float).expect("new weights always fit");
@@ -51,32 +51,32 @@ fn random_weights(seed: i64) -> Weights {
     Weights::from_tensors("random".to_owned(), tensors)
 }
 
-fn random_clip(seed: i64) -> Clip {
+pub(super) fn random_clip(seed: i64) -> Clip {
     let weights = random_weights(seed);
     Clip::new(&weights, &tiny(), Device::Cpu, Kind::Float).expect("the weights fit")
 }
 
-fn pixels(batch: i64) -> Tensor {
+pub(super) fn pixels(batch: i64) -> Tensor {
     Tensor::randn([batch, 3, 20, 20], CPU_F32)
 }
 
-fn texts(count: i64) -> Tensor {
+pub(super) fn texts(count: i64) -> Tensor {
     normalised(&Tensor::randn([count, 12], CPU_F32))
 }
 
 /// Runs the tower as the worker does, without gradients.
-fn taped(clip: &Clip, pixels: &Tensor) -> (Tensor, Tape) {
-    let encode = || clip.vision.encode(pixels, TapPlan::EveryBlock);
+pub(super) fn taped(clip: &Clip, pixels: &Tensor) -> (Tensor, Tape) {
+    let encode = || clip.vision.encode(pixels, TapPlan::EveryInput);
     let Encoded { embedding, tape } = tch::no_grad(encode);
     (normalised(&embedding), tape.expect("the plan keeps a tape"))
 }
 
-fn distance(a: &Tensor, b: &Tensor) -> f64 {
+pub(super) fn distance(a: &Tensor, b: &Tensor) -> f64 {
     assert_eq!(a.size(), b.size());
     (a - b).abs().max().double_value(&[])
 }
 
-fn all_zero(t: &Tensor) -> bool {
+pub(super) fn all_zero(t: &Tensor) -> bool {
     t.count_nonzero(None).int64_value(&[]) == 0
 }
 
@@ -252,7 +252,9 @@ fn prompts_together_equal_prompts_apart_and_batches_equal_single_images() {
                 let (a, b, c) = (&together[p as usize], &apart[0], &single[p as usize]);
                 for other in [b, c] {
                     let off = a.values.iter().zip(&other.values).map(|(x, y)| (x - y).abs());
-                    assert!(off.fold(0.0, f32::max) < 1e-6, "{method}, item {item}, prompt {p}");
+                    let largest = a.values.iter().fold(1.0, |most: f32, v| most.max(v.abs()));
+                    let off = off.fold(0.0, f32::max) / largest;
+                    assert!(off < 5e-6, "{method}, item {item}, prompt {p}: off by {off}");
                 }
                 assert_eq!((a.method, a.grid, a.values.len()), (method, (5, 5), 25));
                 assert!(a.specificity.is_some() && a.signal_to_noise.is_some());
@@ -286,12 +288,28 @@ fn a_map_without_spread_is_constant_and_finite() {
     let weights = Weights::from_tensors("silent".to_owned(), tensors);
     let clip = Clip::new(&weights, &tiny(), Device::Cpu, Kind::Float).unwrap();
     let (images, tape) = taped(&clip, &pixels(1));
-    for method in Method::ALL {
+    // The others do not read values alone: activations, attention, or residuals remain.
+    let silent = [
+        Method::GradEclip,
+        Method::DirectEffect,
+        Method::Legrad,
+        Method::Game,
+        Method::GradCam,
+        Method::GradCamPlusPlus,
+        Method::XGradCam,
+        Method::LayerCam,
+        Method::HiresCam,
+        Method::EigenGradCam,
+        Method::MaskClip,
+        Method::ClearClip,
+        Method::Naclip,
+        Method::Ensemble,
+    ];
+    for method in silent {
         let contrast = Contrast::new(&texts(2), &texts(3), &images.get(0));
         for map in maps(&clip, (&tape, 0), &[method], &contrast) {
-            assert_eq!(map.quality, Quality::Constant);
+            assert_eq!(map.quality, Quality::Constant, "{method}");
             assert!(map.values.iter().all(|v| v.is_finite()));
-            assert_eq!(map.signal_to_noise, None);
         }
     }
 }
@@ -328,11 +346,9 @@ fn methods_are_known_by_name() {
     for method in Method::ALL {
         assert_eq!(method.to_string().parse(), Ok(method));
     }
-    let error = "grad_cam".parse::<Method>().unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "heatmap method 'grad_cam' is unknown, known are grad_eclip, direct_effect"
-    );
+    let error = "gradcam".parse::<Method>().unwrap_err();
+    let known = "heatmap method 'gradcam' is unknown, known are grad_eclip, direct_effect, legrad";
+    assert!(error.to_string().starts_with(known), "{error}");
     assert_eq!(Method::default(), Method::GradEclip);
     assert!(Method::GradEclip.plan() < Method::DirectEffect.plan());
 }

@@ -20,24 +20,24 @@ impl<'a> OpenBlock<'a> {
     }
 
     /// The kind that the block computes in.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(self) -> Kind {
         self.block.out.weight.kind()
     }
 
     /// The first norm: the block's input `[B, N, D]` of any kind to `[B, N, D]` of its own.
-    pub fn norm(&self, x: &Tensor) -> Tensor {
+    pub fn norm(self, x: &Tensor) -> Tensor {
         self.block.norm1.forward(&x.to_kind(self.kind()))
     }
 
     /// Query, key and value of normed tokens `[B, N, D]`, each `[B, H, N, d]`.
-    pub fn query_key_value(&self, y: &Tensor) -> [Tensor; 3] {
+    pub fn query_key_value(self, y: &Tensor) -> [Tensor; 3] {
         let parts = self.heads_of(&self.block.query_key_value.forward(y), 3);
         <[Tensor; 3]>::try_from(parts).expect("three parts were asked for")
     }
 
     /// The same where only the class token asks: query `[B, H, 1, d]`, key and value
     /// `[B, H, N, d]`.
-    pub fn class_query_key_value(&self, y: &Tensor) -> [Tensor; 3] {
+    pub fn class_query_key_value(self, y: &Tensor) -> [Tensor; 3] {
         let width = self.block.out.weight.size()[0];
         let linear = |y: &Tensor, from: i64, count: i64| {
             let all = &self.block.query_key_value;
@@ -52,19 +52,19 @@ impl<'a> OpenBlock<'a> {
 
     /// What the block's attention adds: attended values `[B, H, R, d]` through the output projection
     /// to `[B, R, D]`.
-    pub fn project(&self, attended: &Tensor) -> Tensor {
+    pub fn project(self, attended: &Tensor) -> Tensor {
         let joined = attended.transpose(1, 2).flatten(2, 3);
         self.block.out.forward(&joined.to_kind(self.kind()))
     }
 
     /// Tokens after the attention `[B, R, D]` to the block's output `[B, R, D]`: themselves plus
     /// the MLP of their norm.
-    pub fn feed_forward(&self, x: &Tensor) -> Tensor {
+    pub fn feed_forward(self, x: &Tensor) -> Tensor {
         x + self.block.mlp.forward(&self.block.norm2.forward(x))
     }
 
     /// Joined rows `[B, R, parts · D]` to `parts` tensors `[B, H, R, d]`.
-    fn heads_of(&self, joined: &Tensor, parts: i64) -> Vec<Tensor> {
+    fn heads_of(self, joined: &Tensor, parts: i64) -> Vec<Tensor> {
         let (batch, rows, width) = joined.size3().expect("tokens are [B, R, D]");
         let (heads, all) = (self.block.heads, parts * self.block.heads);
         let split = joined.view([batch, rows, parts, heads, width / all]).permute([2, 0, 3, 1, 4]);

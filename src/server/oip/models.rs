@@ -50,7 +50,7 @@ pub(super) enum ClipTask {
 
 impl ClipTask {
     fn all() -> impl Iterator<Item = Self> {
-        let maps = Method::ALL.into_iter().map(Self::Heatmap);
+        let maps = Method::USUAL.into_iter().map(Self::Heatmap);
         [Self::Image, Self::Text, Self::Similarity].into_iter().chain(maps)
     }
 
