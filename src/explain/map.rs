@@ -17,7 +17,7 @@ const LEAST_FAITHFULNESS: f32 = 0.1;
 
 /// A map with less than this many effective patches sees nothing smaller than its own grid: what it
 /// is about may be anywhere within a patch.
-const LEAST_PATCHES: f32 = 2.0;
+const LEAST_PATCHES: f32 = 1.5;
 
 /// One prompt's heatmap on the patch grid.
 #[derive(Clone, Debug, PartialEq)]
@@ -114,7 +114,7 @@ pub enum Quality {
     /// The patches that the map names explain the score no better than random ones. Known only
     /// where the checks were asked for.
     Unfaithful,
-    /// The heat lies within less than two patches: look closer to see where.
+    /// The heat lies within a patch and a half: look closer to see where.
     UnderResolved,
 }
 
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn heat_within_less_than_two_patches_is_under_resolved() {
+    fn heat_within_one_patch_is_under_resolved() {
         let one = map_of(Method::GradEclip, &[[0.0, 0.0, 4.0, -9.0]], 0.1);
         assert_eq!((one.quality, one.effective_patches), (Quality::UnderResolved, 1.0));
         let three = map_of(Method::GradEclip, &[[0.0, 2.0, 2.0, 2.0]], 0.1);

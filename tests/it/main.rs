@@ -16,6 +16,7 @@ mod explain_golden;
 mod explain_invariants;
 mod fuzz;
 mod health;
+mod heatmaps;
 mod inspect;
 mod layering;
 mod memory;
