@@ -10,6 +10,7 @@ mod decode;
 mod drain;
 mod engine;
 mod errors;
+mod eval;
 mod explain;
 mod fuzz;
 mod health;
