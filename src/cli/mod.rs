@@ -92,7 +92,7 @@ impl Cli {
             Command::Serve(args) => args.models.load(with(args.flags())),
             Command::Verify(args) => args.models.load(with(Vec::new())),
             Command::Demo(args) => args.models.load(with(Vec::new())),
-            Command::Eval(args) => args.models.load(with(Vec::new())),
+            Command::Eval(args) => args.models().load(with(Vec::new())),
             Command::Models(_) | Command::Keys(_) | Command::Config(_) | Command::Train(_) => {
                 let mut variables = Sources::environment();
                 variables.retain(|(name, _)| name.starts_with("VERIFRAME_LOG"));

@@ -6,6 +6,8 @@
 //! A random map and a Gaussian at the picture's centre stand beside, because a site near the centre
 //! or a large one flatters any method.
 
+use std::ops::Range;
+
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
@@ -91,6 +93,12 @@ fn hottest(values: &[f32]) -> usize {
 
 /// Whether a grid cell has a pixel centre inside the site.
 fn cell_touches(map: &Map, cell: usize, site: &Site<'_>) -> bool {
+    let (mut lines, across) = cell_pixels(map, cell, site);
+    lines.any(|y| across.clone().any(|x| site.mask[y * site.width + x]))
+}
+
+/// The rows and columns of the pixels whose centres a grid cell covers.
+fn cell_pixels(map: &Map, cell: usize, site: &Site<'_>) -> (Range<usize>, Range<usize>) {
     let (rows, columns) = map.grid;
     let side = |index: usize, cells: usize, from: f32, to: f32, pixels: usize| {
         let step = (to - from) / cells as f32;
@@ -99,9 +107,8 @@ fn cell_touches(map: &Map, cell: usize, site: &Site<'_>) -> bool {
         edge(index)..edge(index + 1)
     };
     let (row, column) = (cell / columns, cell % columns);
-    let mut lines = side(row, rows, map.area.y1, map.area.y2, site.height);
-    let across = side(column, columns, map.area.x1, map.area.x2, site.width);
-    lines.any(|y| across.clone().any(|x| site.mask[y * site.width + x]))
+    let lines = side(row, rows, map.area.y1, map.area.y2, site.height);
+    (lines, side(column, columns, map.area.x1, map.area.x2, site.width))
 }
 
 /// Uniformly random heat on the grid of `map`; the same for the same `seed`.
@@ -119,6 +126,19 @@ pub fn centre_map(map: &Map) -> Map {
     };
     let values = (0..rows * columns).map(|i| fall(i / columns, rows) * fall(i % columns, columns));
     Map { values: values.collect(), ..*map }
+}
+
+/// The site itself on the grid of `map`: the share of each cell that is inside. What a map that
+/// knows the truth would be.
+pub fn site_map(map: &Map, site: &Site<'_>) -> Map {
+    let share = |cell| {
+        let (lines, across) = cell_pixels(map, cell, site);
+        let all = lines.len() * across.len();
+        let in_line = |y: usize| across.clone().filter(|&x| site.mask[y * site.width + x]).count();
+        let inside: usize = lines.map(in_line).sum();
+        inside as f32 / all.max(1) as f32
+    };
+    Map { values: (0..map.values.len()).map(share).collect(), ..*map }
 }
 
 /// Maps of one kind.
@@ -241,6 +261,9 @@ mod tests {
         assert_ne!(random_map(&map, 7), random_map(&map, 8));
         let wide = Map { values: vec![0.0; 15], grid: (3, 5), area: WHOLE };
         assert_eq!(hottest(&centre_map(&wide).values), 7);
+        let inside = mask(|x, y| x < 4 && y < 2);
+        let site = site_map(&map, &Site { width: 8, height: 8, mask: &inside });
+        assert_eq!(site.values, [0.5, 0.0, 0.0, 0.0]);
     }
 
     #[test]

@@ -87,8 +87,17 @@ pub struct Picture {
 impl Picture {
     /// Inlines a PNG.
     pub fn png(bytes: &[u8], caption: String, details: Vec<String>) -> Self {
+        Self::inlined("png", bytes, caption, details)
+    }
+
+    /// Inlines a JPEG.
+    pub fn jpeg(bytes: &[u8], caption: String, details: Vec<String>) -> Self {
+        Self::inlined("jpeg", bytes, caption, details)
+    }
+
+    fn inlined(format: &str, bytes: &[u8], caption: String, details: Vec<String>) -> Self {
         let data = base64::engine::general_purpose::STANDARD.encode(bytes);
-        Self { source: format!("data:image/png;base64,{data}"), caption, details }
+        Self { source: format!("data:image/{format};base64,{data}"), caption, details }
     }
 }
 
@@ -143,5 +152,7 @@ mod tests {
     fn a_picture_is_inlined() {
         let picture = Picture::png(b"\x89PNG", "a".to_owned(), vec![]);
         assert_eq!(picture.source, "data:image/png;base64,iVBORw==");
+        let picture = Picture::jpeg(b"\xff\xd8", "a".to_owned(), vec![]);
+        assert_eq!(picture.source, "data:image/jpeg;base64,/9g=");
     }
 }

@@ -10,6 +10,7 @@ mod decode;
 mod drain;
 mod engine;
 mod errors;
+mod eval;
 mod explain;
 mod explain_boxes;
 mod explain_golden;

@@ -1,64 +1,31 @@
-//! `veriframe eval`: the built-in world's held-out faces before the models, through the same
-//! engines that serve.
+//! Accuracy, mean average precision and heatmap placement on held-out faces.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::ValueEnum;
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
-use super::options::{ModelArgs, catalog};
-use super::output;
+use super::served::Served;
+use super::{EvalArgs, FIRST, stop_on_ctrl_c};
+use crate::cli::options::catalog;
+use crate::cli::output;
 use crate::config::Settings;
 use crate::evaluation::average_precision::{DetectionReport, Picture, Prediction, Truth};
-use crate::evaluation::faces::{EvaluationError, FaceOptions, FaceReport, Scorer, measure_faces};
-use crate::evaluation::localisation::Map;
-use crate::explain::{Method, Recipe};
-use crate::scenes::{FaceSpec, HELD_OUT, Part, draw};
-use crate::serving::clip::{ClipService, MapJob, TextEmbedding};
-use crate::serving::{Catalog, Lease, Terms};
+use crate::evaluation::faces::{FaceOptions, FaceReport, measure_faces};
+use crate::scenes::{FaceSpec, Part, draw};
+use crate::serving::{Catalog, Terms};
 use crate::vision::boxes::NmsOptions;
-use crate::vision::image::Rgb8;
 
-/// The first face. Training looks at held-out faces before this one to steer by, so they would
-/// flatter.
-const FIRST: u64 = HELD_OUT + 100_000;
 /// Boxes below this are no predictions at all; average precision wants the long tail.
 const MIN_CONFIDENCE: f32 = 0.001;
 
-/// Measure accuracy, mean average precision and heatmap localisation on generated faces that were
-/// never trained on.
-///
-/// Examples:
-///   veriframe eval
-///   veriframe eval --faces 500 --only detection
-///   veriframe eval --json > figures.json
-#[derive(Args, Debug)]
-#[command(verbatim_doc_comment)]
-pub(super) struct EvalArgs {
-    /// How many faces.
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=100_000))]
-    faces: u64,
-    /// Measure one part alone.
-    #[arg(long)]
-    only: Option<Measured>,
-    /// Print JSON instead of tables.
-    #[arg(long)]
-    json: bool,
-    /// Also write the JSON to a file.
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
-    #[command(flatten)]
-    pub(super) models: ModelArgs,
-}
-
 /// What is measured.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-enum Measured {
+pub(super) enum Measured {
     /// Captions that differ in one cue, and heatmaps.
     Clip,
     /// Boxes of face parts.
@@ -81,16 +48,10 @@ struct Boxes {
     classes: Vec<(String, f64, f64)>,
 }
 
-/// Runs the command. Ctrl-C ends it with what was measured until then.
+/// Measures and shows.
 pub(super) fn run(args: &EvalArgs, settings: &Settings) -> anyhow::Result<()> {
     let runtime = Runtime::new()?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let asked = Arc::clone(&stop);
-    runtime.spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            asked.store(true, Ordering::Relaxed);
-        }
-    });
+    let stop = stop_on_ctrl_c(&runtime);
     let catalog = catalog(settings)?;
     let bench = Bench { runtime: &runtime, catalog: &catalog, stop: &stop, faces: args.faces };
     let figures = Figures {
@@ -173,57 +134,6 @@ impl Bench<'_> {
             map50_95: report.map50_95(),
             classes: classes.collect(),
         })
-    }
-}
-
-/// The served model as the evaluation wants it.
-struct Served<'a> {
-    runtime: &'a Runtime,
-    clip: Lease<ClipService>,
-}
-
-impl Served<'_> {
-    fn texts(&self, texts: &[String]) -> Result<Vec<TextEmbedding>, EvaluationError> {
-        let embedded = self.runtime.block_on(self.clip.embed_texts(texts, Terms::default()));
-        embedded.map_err(|error| EvaluationError::Model(error.to_string()))
-    }
-}
-
-impl Scorer for Served<'_> {
-    fn embed_texts(&mut self, texts: &[String]) -> Result<Vec<Vec<f32>>, EvaluationError> {
-        Ok(self.texts(texts)?.into_iter().map(|text| text.vector.to_vec()).collect())
-    }
-
-    fn embed_images(&mut self, images: &[&Rgb8]) -> Result<Vec<Vec<f32>>, EvaluationError> {
-        let jobs = images.iter().map(|image| {
-            let image = Arc::new((*image).clone());
-            self.clip.embed_image(image, None, Terms::default())
-        });
-        let seen = self.runtime.block_on(futures::future::try_join_all(jobs));
-        let seen = seen.map_err(|error| EvaluationError::Model(error.to_string()))?;
-        Ok(seen.into_iter().map(|seen| seen.vector).collect())
-    }
-
-    fn heatmaps(
-        &mut self,
-        image: &Rgb8,
-        prompts: &[String],
-        methods: &[Method],
-    ) -> Result<Vec<Map>, EvaluationError> {
-        let vectors = |texts: Vec<TextEmbedding>| texts.into_iter().map(|t| t.vector).collect();
-        let maps = MapJob {
-            prompts: vectors(self.texts(prompts)?),
-            nulls: vectors(self.texts(self.clip.null_prompts())?),
-            recipes: methods.iter().copied().map(Recipe::of).collect(),
-            check: false,
-        };
-        let image = Arc::new(image.clone());
-        let seen =
-            self.runtime.block_on(self.clip.embed_image(image, Some(maps), Terms::default()));
-        let seen = seen.map_err(|error| EvaluationError::Model(error.to_string()))?;
-        let area = seen.area;
-        let map = |map: crate::explain::RawMap| Map { values: map.values, grid: map.grid, area };
-        Ok(seen.maps.into_iter().map(map).collect())
     }
 }
 
