@@ -2,7 +2,8 @@
 
 # cpu, or cuda for a GPU host.
 DEVICE ?= cpu
-# A Python with torch 2.11, transformers 5, ultralytics 8.4 and safetensors, for `make parity`.
+# A Python with torch 2.11, transformers 5, ultralytics 8.4, safetensors, grad-cam 1.5 and scipy, for
+# `make parity`.
 PYTHON ?= python3
 # How long `make fuzz` takes over each target, and which of them (all where it is empty).
 FUZZ_SECONDS ?= 600

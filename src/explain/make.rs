@@ -20,7 +20,7 @@ use super::scale::rank_normalised;
 use super::score_cam::score_cam;
 use crate::models::clip::{Clip, Tape, VisionTower};
 
-/// Null maps of a method whose every map costs a backward pass: the null that fits best.
+/// Null maps where every map costs a backward pass through many blocks: the null that fits best.
 const DEAR_NULL_MAPS: i64 = 1;
 
 /// What normalised pixels are multiplied with, for smoothing by augmentation.
@@ -82,8 +82,8 @@ fn finished(
     recipe: &Recipe,
     (contrast, examiner): (&Contrast, Option<&Examiner<'_>>),
 ) -> Vec<RawMap> {
-    let dear = recipe.members().into_iter().any(Method::is_dear);
     let nulls = &contrast.null_directions;
+    let dear = recipe.is_dear(clip.vision.depth());
     let kept = if dear { DEAR_NULL_MAPS.min(nulls.size()[0]) } else { nulls.size()[0] };
     let directions = Tensor::cat(&[&contrast.directions, &nulls.narrow(0, 0, kept)], 0);
     let tape = (tape, item as i64);

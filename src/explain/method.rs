@@ -223,11 +223,11 @@ impl Method {
         self.layer_choice() == LayerChoice::Any(1) && self != Self::Game
     }
 
-    /// Whether every further prompt costs a backward pass through whole blocks.
-    pub(super) fn is_dear(self) -> bool {
-        let free = [Self::EigenCam, Self::ScoreCam];
-        let backward = [Self::Legrad, Self::Game, Self::GradRollout, Self::Ensemble];
-        backward.contains(&self) || self.is_class_activation() && !free.contains(&self)
+    /// Whether every further prompt costs a backward pass through the blocks that are read.
+    pub(super) fn differentiates_blocks(self) -> bool {
+        let forward = [Self::EigenCam, Self::ScoreCam];
+        let backward = [Self::Legrad, Self::Game, Self::GradRollout];
+        backward.contains(&self) || self.is_class_activation() && !forward.contains(&self)
     }
 }
 

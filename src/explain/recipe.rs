@@ -132,12 +132,18 @@ impl Recipe {
     pub fn passes(&self, (depth, width): (usize, usize), checked: bool) -> usize {
         let each = self.members().into_iter().map(|member| match member {
             Method::ScoreCam => width * self.layers_in(depth).len(),
-            member => usize::from(member.is_dear()),
+            member => usize::from(member.differentiates_blocks()),
         });
         let pictures = if self.smoothing.augmentation { AUGMENTED_PICTURES } else { 1 };
         let own = pictures * each.sum::<usize>() + (pictures - 1);
         // Checks make the map of three pictures more, and of single blocks.
         own + if checked { PASSES_OF_CHECKS + 7 * own } else { 0 }
+    }
+
+    /// Whether every further prompt costs a backward pass through more than the last block.
+    pub(super) fn is_dear(&self, depth: usize) -> bool {
+        let backward = self.members().into_iter().any(Method::differentiates_blocks);
+        backward && self.layers_in(depth) != [depth - 1]
     }
 
     /// What the forward pass through a tower of `depth` blocks must keep. Plans are ordered: the
@@ -196,6 +202,19 @@ mod tests {
         assert_eq!(plan(&members), TapPlan::LastBlock);
         let refined = Recipe { refined: true, ..Recipe::of(Method::GradCam) };
         assert_eq!(plan(&refined), TapPlan::EveryInput);
+    }
+
+    #[test]
+    fn backward_passes_through_many_blocks_are_dear() {
+        let dear = |recipe: Recipe| recipe.is_dear(DEPTH);
+        for method in [Method::Legrad, Method::GradRollout, Method::Ensemble] {
+            assert!(dear(Recipe::of(method)), "{method}");
+        }
+        assert!(dear(with_layers(Method::GradCam, &[3])));
+        for method in [Method::GradCam, Method::Game, Method::GradEclip, Method::Rollout] {
+            assert!(!dear(Recipe::of(method)), "{method}");
+        }
+        assert!(!dear(with_layers(Method::EigenCam, &[3])));
     }
 
     #[test]

@@ -6,8 +6,13 @@ explain_expected.safetensors (see explain.py) and writes explain_methods.safeten
 with torch 2.11, transformers 5, safetensors, grad-cam 1.5.7, scipy and opencv installed:
 
     python tests/golden/explain_methods.py
+    python tests/golden/explain_methods.py --full FOLDER  # after clip.py --full FOLDER
+    VERIFRAME_PARITY=FOLDER cargo test --test it explain_full_size -- --nocapture
+
+With --full, each method as it is on FOLDER/vit-b-16, but score_cam (a forward pass a channel).
 """
 
+import argparse
 import math
 from pathlib import Path
 
@@ -17,6 +22,7 @@ import torch
 from pytorch_grad_cam.utils.svd_on_activations import get_2d_projection
 from safetensors.torch import load_file, save_file
 from scipy import ndimage
+from transformers import CLIPModel
 
 from explain import attention, join, tiny_clip
 
@@ -43,7 +49,8 @@ class Embedder(torch.nn.Module):
 
 
 def to_grid(tokens):
-    return tokens[:, 1:].reshape(len(tokens), GRID, GRID, -1).permute(0, 3, 1, 2)
+    side = math.isqrt(tokens.size(1) - 1)
+    return tokens[:, 1:].reshape(len(tokens), side, side, -1).permute(0, 3, 1, 2)
 
 
 def cam(model, kind, layers, scale=1.0):
@@ -52,21 +59,25 @@ def cam(model, kind, layers, scale=1.0):
     return CAMS[kind](model=Embedder(model), target_layers=target, reshape_transform=to_grid), scale
 
 
+def raw_cam(made, pixels, d):
+    """The library's map before any scaling, and the gradients behind it."""
+    kind, scale = made
+    target = [lambda out: scale * (out @ d)]
+    kind(pixels.clone(), target)
+    tapes = kind.activations_and_grads
+    grads = tapes.gradients[0].numpy() if tapes.gradients else None
+    acts = tapes.activations[0].numpy()
+    made = kind.get_cam_image(pixels, None, target, acts, grads, False)[0]
+    return torch.from_numpy(made).flatten().float(), grads
+
+
 def grad_cam_library(model, pixels, directions):
     """Raw maps of one layer, and whole results: one layer, several, smoothed both ways."""
     found = {}
     run = lambda made, d, **more: torch.from_numpy(
         made[0](pixels.clone(), [lambda out: made[1] * (out @ d)], **more)[0])
 
-    def raw(made, d):
-        run(made, d)
-        tapes = made[0].activations_and_grads
-        grads = tapes.gradients[0].numpy() if tapes.gradients else None
-        target = [lambda out: made[1] * (out @ d)]
-        acts = tapes.activations[0].numpy()
-        return torch.from_numpy(
-            made[0].get_cam_image(pixels, None, target, acts, grads, False)[0]).flatten()
-
+    raw = lambda made, d: raw_cam(made, pixels, d)[0]
     each = lambda of: torch.stack([of(d) for d in directions]).float()
     for kind in CAMS:
         for layer in (2, 0):
@@ -100,7 +111,7 @@ def forward(model, pixels, start=0, x=None):
 def flow(tapes, image, d, mode, layers):
     """Full N x N products, unlike the row that the server carries."""
     grads = torch.autograd.grad(d @ image, [t["a"] for t in tapes], retain_graph=True)
-    eye = torch.eye(GRID * GRID + 1)
+    eye = torch.eye(tapes[0]["a"].size(-1))
     result = eye.clone()
     for layer in layers:
         weighted = tapes[layer]["a"] * grads[layer]
@@ -113,7 +124,7 @@ def flow(tapes, image, d, mode, layers):
 
 
 def rollout(tapes, layers):
-    eye = torch.eye(GRID * GRID + 1)
+    eye = torch.eye(tapes[0]["a"].size(-1))
     result = eye
     for layer in layers:
         step = tapes[layer]["a"].mean(0) + eye
@@ -191,16 +202,18 @@ def head_effects(model, tapes, d, image_raw, x_last):
             moved = tape["a"][h, 0][:, None] * moved
             moved = (moved - moved.mean(-1, keepdim=True)) / sigma * norm.weight
             rows.append(model.visual_projection(moved) @ d / image_raw.norm())
-    return torch.stack(rows).view(len(tapes), -1, GRID * GRID + 1)[:, :, 1:].detach()
+    rows = torch.stack(rows)
+    return rows.view(len(tapes), -1, rows.size(-1))[:, :, 1:].detach()
 
 
 def patch_features(model, x):
     return unit(model.visual_projection(model.vision_model.post_layernorm(x)))[1:]
 
 
-def gaussian(sigma):
-    places = [(i, j) for i in range(GRID) for j in range(GRID)]
-    near = torch.zeros(GRID * GRID + 1, GRID * GRID + 1)
+def gaussian(sigma, tokens):
+    side = math.isqrt(tokens - 1)
+    places = [(i, j) for i in range(side) for j in range(side)]
+    near = torch.zeros(tokens, tokens)
     for a, (i, j) in enumerate(places):
         for b, (k, l) in enumerate(places):
             near[a + 1, b + 1] = math.exp(-((i - k) ** 2 + (j - l) ** 2) / (2 * sigma ** 2))
@@ -214,7 +227,7 @@ def exits(model, tape):
     whole = tape["x"] + out((soft(q) + soft(k)) @ v)
     whole = whole + block.mlp(block.layer_norm2(whole))
     made = dict(
-        mask_clip=out(v), clear_clip=out(soft(q) @ v), naclip=out(soft(k, gaussian(5.0)) @ v),
+        mask_clip=out(v), clear_clip=out(soft(q) @ v), naclip=out(soft(k, gaussian(5.0, q.size(1))) @ v),
         sclip=whole,
     )
     return {name: patch_features(model, x).detach() for name, x in made.items()}
@@ -308,7 +321,69 @@ def by_formula(model, pixels, directions):
     return found
 
 
+def full(folder):
+    """Each method as it is on a ViT-B/16, but score_cam."""
+    model = CLIPModel.from_pretrained(folder / "vit-b-16").eval().float()
+    torch.manual_seed(5)
+    pixels, directions = torch.randn(1, 3, 224, 224), unit(torch.randn(2, 512))
+    tapes, image = forward(model, pixels)
+    each = lambda of: torch.stack([of(d) for d in directions]).detach()
+    every, last, late = list(range(12)), [11], 6
+    found = {}
+    for kind in CAMS.keys() - {"score_cam"}:
+        def raw(d):
+            made, grads = raw_cam(cam(model, kind, last), pixels, d)
+            if kind == "grad_cam_plus_plus":  # with gradients of at most 1, as served
+                made, _ = raw_cam(cam(model, kind, last, 1 / np.abs(grads).max()), pixels, d)
+            return made
+        found[kind] = each(raw)
+    found |= {
+        "game": each(lambda d: flow(tapes, image, d, "game", last)[0]),
+        "grad_rollout": each(lambda d: flow(tapes, image, d, "grad_rollout", every)[0]),
+        "rollout": rollout(tapes, every).expand(2, -1),
+        "legrad": each(lambda d: legrad(model, tapes, d, every[-4:])),
+        "grad_eclip": each(lambda d: grad_eclip(model, tapes[-1], d)),
+    }
+    with torch.no_grad():
+        vision = model.vision_model
+        x_last = vision.encoder(vision.pre_layrnorm(vision.embeddings(pixels)))[0][0, 0]
+        z = model.visual_projection(vision.post_layernorm(x_last))
+        found["direct_effect"] = each(
+            lambda d: head_effects(model, tapes, d, z, x_last).sum((0, 1)))
+        found |= {name: directions @ f.T for name, f in exits(model, tapes[-1]).items()}
+        found |= {k: directions @ dual(model, tapes, late, k).T for k in ("clip_surgery", "gem")}
+    members = [found["grad_eclip"], found["legrad"], found["naclip"]]
+    found["ensemble"] = torch.stack(
+        [torch.stack([ranks(row) for row in rows]) for rows in members]).mean(0)
+    found |= dict(pixels=pixels, directions=directions)
+    found = {name: t.detach().float().contiguous() for name, t in found.items()}
+    save_file(found, folder / "explain_methods.safetensors")
+
+
+def grad_eclip(model, tape, d):
+    """Multi-head: the last block again as a function of its attention's output."""
+    block, x, o = tape["block"], tape["x"].detach(), tape["o"].detach().requires_grad_()
+    x = x + block.self_attn.out_proj(join(o))
+    x = x + block.mlp(block.layer_norm2(x))
+    z = model.visual_projection(model.vision_model.post_layernorm(x[0]))
+    (grad,) = torch.autograd.grad(d @ unit(z), o)
+    cos = torch.cosine_similarity(join(tape["q"])[:1], join(tape["k"])[1:])
+    w = (cos - cos.min()) / (cos.max() - cos.min())
+    return w * torch.einsum("hd,hjd->j", grad[:, 0], tape["v"][:, 1:])
+
+
 def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--full", type=Path)
+    # make parity gives every script pictures.
+    options, _ = parser.parse_known_args()
+    if options.full:
+        full(options.full)
+    else:
+        tiny()
+
+
+def tiny():
     model = tiny_clip()
     model.load_state_dict(load_file(HERE / "explain_model.safetensors"))
     given = load_file(HERE / "explain_expected.safetensors")

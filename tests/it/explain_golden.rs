@@ -2,6 +2,7 @@
 //! (`tests/golden/explain_methods.py`), on the tiny random CLIP of `explain.rs`.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use tch::{Device, Kind, Tensor};
@@ -11,13 +12,15 @@ use veriframe::explain::{
     discarding_rollout, dual_path_features, grad_eclip_single_head, gradient_flow, legrad, raw_map,
     score_cam, surgery_similarity,
 };
-use veriframe::models::clip::{Clip, TapPlan, Tape};
+use veriframe::models::clip::{Clip, ClipCheckpoint, TapPlan, Tape};
 use veriframe::models::weights::Weights;
 
 use super::explain::{distance, taped, tiny};
 
 /// Greatest difference allowed, over the greatest magnitude where that is above 1.
 const TOLERANCE: f64 = 1e-5;
+/// The same at full size, over the map's own greatest magnitude.
+const FULL_SIZE_TOLERANCE: f64 = 1e-4;
 /// The image of the batch that was explained.
 const ITEM: i64 = 1;
 /// Pixels along a side of the input.
@@ -295,6 +298,39 @@ fn refinement_and_ensemble_equal_their_formulas() {
         &golden.recipe(&Recipe { refined: true, ..Recipe::of(Method::Game) }),
     );
     golden.check("ensemble", &golden.recipe(&Recipe::of(Method::Ensemble)));
+}
+
+/// `make parity`, or `python tests/golden/clip.py --full FOLDER`, the same of `explain_methods.py`, then
+/// `VERIFRAME_PARITY=FOLDER cargo test --test it explain_full_size -- --nocapture`.
+#[test]
+fn explain_full_size_equals_the_references() {
+    let Ok(folder) = std::env::var("VERIFRAME_PARITY") else {
+        // Past the test's captured output, so that nobody takes this for a pass.
+        let reason = "SKIPPED explain_full_size: set VERIFRAME_PARITY (see explain_methods.py)";
+        writeln!(std::io::stderr(), "{reason}").unwrap();
+        return;
+    };
+    let folder = Path::new(&folder);
+    let checkpoint = ClipCheckpoint::open(&folder.join("vit-b-16")).unwrap();
+    let clip = checkpoint.build(Device::Cpu, Kind::Float).unwrap();
+    let expected = Weights::open_safetensors(&folder.join("explain_methods.safetensors")).unwrap();
+    let expected: BTreeMap<String, Tensor> = expected.tensors().into_iter().collect();
+    let (_, tape) = taped(&clip, &expected["pixels"]);
+    let mut worst = 0.0_f64;
+    for method in Method::ALL.into_iter().filter(|&method| method != Method::ScoreCam) {
+        let map = raw_map(&clip.vision, (&tape, 0), &Recipe::of(method), &expected["directions"]);
+        let wanted = &expected[method.name()];
+        let off = |map: &Tensor| distance(map, wanted) / wanted.abs().max().double_value(&[]);
+        let either = if is_blind_to_sign(method) { off(&-&map) } else { f64::INFINITY };
+        let found = off(&map).min(either);
+        println!("{method}: off by {found:.1e} of the greatest magnitude");
+        worst = worst.max(found);
+    }
+    assert!(worst < FULL_SIZE_TOLERANCE, "off by {worst}");
+}
+
+fn is_blind_to_sign(method: Method) -> bool {
+    matches!(method, Method::EigenCam | Method::EigenGradCam)
 }
 
 #[test]
