@@ -218,7 +218,9 @@ impl Subject<'_> {
             let count = order.len() * percent / 100;
             for gone in [&order[..count], &order[order.len() - count..]] {
                 let mut removed = vec![false; order.len()];
-                gone.iter().for_each(|&pixel| removed[pixel as usize] = true);
+                for &pixel in gone {
+                    removed[pixel as usize] = true;
+                }
                 pictures.push(impute(&view.whole, &removed, &mut random));
             }
         }
