@@ -1,8 +1,8 @@
 //! Removed pixels filled in from their neighbours, so that the shape of a hole tells nothing.
 //!
 //! ROAD (Rong et al. 2022, arXiv 2202.00449), "noisy linear imputation": every removed pixel is the
-//! weighted mean of its neighbours, removed or not, with 1/6 for the four beside it and 1/12 for the
-//! four across; at the picture's edge the weights that are left count in proportion. That is a
+//! weighted mean of its neighbours, removed or not, with 1/6 for the four beside it and 1/12 for
+//! the four across; at the picture's edge the weights that are left count in proportion. That is a
 //! sparse linear system; it is solved by successive over-relaxation from a coarse-to-fine guess.
 //! Then noise is added.
 
