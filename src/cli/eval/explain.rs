@@ -26,8 +26,8 @@ use crate::serving::clip::ClipService;
 const SIDE_PX: u32 = 224;
 
 /// Measure every heatmap method by every figure of explanation, on generated faces that were never
-/// trained on: where the heat lies (pointing, energy, rank accuracy, segmentation), how it is spread
-/// (Gini, entropy), and whether the model's score hangs on it (insertion, deletion, ROAD,
+/// trained on: where the heat lies (pointing, energy, rank accuracy, segmentation), how it is
+/// spread (Gini, entropy), and whether the model's score hangs on it (insertion, deletion, ROAD,
 /// sufficiency, comprehensiveness, infidelity, sensitivity-n, max-sensitivity). Beside the methods
 /// stand a random map, a Gaussian at the centre, and the site's own mask.
 ///
@@ -57,7 +57,7 @@ pub(super) struct ExplainArgs {
     /// Print JSON instead of tables.
     #[arg(long)]
     json: bool,
-    /// Also write the JSON and a gallery of pictures, `explain.json` and `explain.html`, to a folder.
+    /// Also write the JSON and a gallery, `explain.json` and `explain.html`, to a folder.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// How many faces the gallery shows.

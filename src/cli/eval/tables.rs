@@ -57,8 +57,8 @@ pub(super) fn lead(report: &ExplanationReport) -> String {
         done.push(format!("{} noisy pictures", protocol.noises));
     }
     format!(
-        "{} pictures of held-out faces that show a cue, perturbed at the model's own {} px: {}. The \
-         built-in models know a cartoon world only.",
+        "{} pictures of held-out faces that show a cue, perturbed at the model's own {} px: {}. \
+         The built-in models know a cartoon world only.",
         report.scenes,
         report.input_px,
         done.join("; ")

@@ -10,8 +10,8 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::vision::image::Rgb8;
 
-/// The blur's standard deviation, as a share of the picture's shorter side: RISE leaves the width to
-/// the reader, and a narrow one lets small cues through.
+/// The blur's standard deviation, as a share of the picture's shorter side: RISE leaves the width
+/// to the reader, and a narrow one lets small cues through.
 const BLUR_SHARE: f32 = 1.0 / 16.0;
 /// Where the Gaussian is cut, in standard deviations.
 const BLUR_REACH: f32 = 2.5;

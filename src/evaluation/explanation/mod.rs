@@ -1,9 +1,10 @@
 //! How good heatmaps are: where they lie, and whether the model's score hangs on what they show.
 //!
-//! Pure figures first, one kind a file; then [`run`], which puts a [`Scorer`](super::faces::Scorer)
-//! through all of them on generated faces. Beside every method stand a random map, a Gaussian at the
-//! picture's centre and the site's own mask: a method is only as good as its distance from the first
-//! two, and the third is what a map that knows the truth would get.
+//! Pure figures first, one kind a file; then [`measure_explanations`], which puts a
+//! [`Scorer`](super::faces::Scorer) through all of them on generated faces. Beside every method
+//! stand a random map, a Gaussian at the picture's centre and the site's own mask: a method is only
+//! as good as its distance from the first two, and the third is what a map that knows the truth
+//! would get.
 
 mod curves;
 mod figure;
@@ -16,6 +17,7 @@ mod shape;
 mod summary;
 #[cfg(test)]
 mod synthetic;
+mod trial;
 
 pub use curves::{area_under, blurred, ordered, replaced};
 pub use figure::{Better, Figures, Metric};

@@ -2,23 +2,21 @@
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tch::Tensor;
 
-use super::curves::{MEAN_COLOUR, area_under, between, blurred, ordered};
+use super::curves::{between, ordered};
 use super::figure::{Figures, Metric};
 use super::removal::{Removal, correlation, infidelity};
 use super::road::impute;
 use super::run::ExplanationOptions;
 use super::segmentation::{Segmentation, average_precision, average_precision_both, rank_accuracy};
 use super::shape::{difference, entropy, gini, noisy};
+use super::trial::{Judge, Trial, View, contrasted, dot};
 use crate::evaluation::faces::{EvaluationError, Scorer};
 use crate::evaluation::localisation::{Map, Placement, Site, centre_map, random_map, site_map};
-use crate::explain::Contrast;
 use crate::scenes::{Cue, FaceSpec, Language, draw, prompts};
 use crate::vision::boxes::Rect;
 use crate::vision::image::Rgb8;
 use crate::vision::overlay::{Heat, to_source};
-use crate::vision::resize::{Filter, crop, resize};
 
 /// What stands beside the methods: uniformly random heat, a Gaussian at the picture's centre, and
 /// the site's own mask on the grid of the maps.
@@ -26,9 +24,6 @@ pub const BASELINES: [&str; 3] = ["random", "centre", "site"];
 
 /// Pictures that are embedded together.
 const CHUNK: usize = 64;
-/// Shares of the hottest pixels for sufficiency and comprehensiveness, in eighths.
-const EIGHTHS: [usize; 3] = [1, 2, 4];
-
 /// A face with its maps.
 #[derive(Clone, Debug)]
 pub struct SceneRecord {
@@ -218,7 +213,9 @@ impl Subject<'_> {
             let count = order.len() * percent / 100;
             for gone in [&order[..count], &order[order.len() - count..]] {
                 let mut removed = vec![false; order.len()];
-                gone.iter().for_each(|&pixel| removed[pixel as usize] = true);
+                for &pixel in gone {
+                    removed[pixel as usize] = true;
+                }
                 pictures.push(impute(&view.whole, &removed, &mut random));
             }
         }
@@ -296,102 +293,6 @@ impl Subject<'_> {
         }
         Ok(())
     }
-}
-
-/// What the model sees of a picture, at its own size, and what stands in for removed pixels.
-struct View {
-    whole: Rgb8,
-    soft: Rgb8,
-    grey: Rgb8,
-}
-
-impl View {
-    fn of(picture: &Rgb8, area: Rect, side_px: u32) -> Self {
-        let whole = resize(&crop(picture, area), side_px, side_px, Filter::Bicubic);
-        let (soft, grey) = (blurred(&whole), Rgb8::filled(side_px, side_px, MEAN_COLOUR));
-        Self { whole, soft, grey }
-    }
-
-    fn side(&self) -> u32 {
-        self.whole.width()
-    }
-
-    fn area(&self) -> Rect {
-        Rect::new(0.0, 0.0, self.side() as f32, self.side() as f32)
-    }
-}
-
-/// What scores pictures for one prompt: two directions in the embedding space, both fixed.
-struct Judge {
-    /// The prompt, of unit length.
-    cosine: Vec<f32>,
-    /// The prompt less the nulls as they fit the whole picture.
-    margin: Vec<f32>,
-}
-
-/// Embeddings of the pictures that one map makes.
-struct Trial {
-    inserted: Vec<Vec<f32>>,
-    deleted: Vec<Vec<f32>>,
-    /// For each percentile: without the hottest, without the coldest.
-    road: Vec<Vec<f32>>,
-}
-
-impl Trial {
-    /// Adds the figures for one prompt; `ends` are the whole, the blurred and the grey picture.
-    fn judge(&self, judge: &Judge, ends: &[Vec<f32>], figures: &mut Figures) {
-        let directions = [
-            (&judge.cosine, [Metric::InsertionCosine, Metric::DeletionCosine, Metric::RoadCosine]),
-            (&judge.margin, [Metric::InsertionMargin, Metric::DeletionMargin, Metric::RoadMargin]),
-        ];
-        for (direction, [insertion, deletion, road]) in directions {
-            let [rise, fall] = self.curves(direction, ends);
-            figures.add(insertion, area_under(&rise));
-            figures.add(deletion, area_under(&fall));
-            let pairs = self.road.chunks_exact(2);
-            let gaps: Vec<f64> = pairs
-                .map(|pair| (dot(direction, &pair[1]) - dot(direction, &pair[0])) / 2.0)
-                .collect();
-            figures.add(road, gaps.iter().sum::<f64>() / gaps.len() as f64);
-        }
-        let [rise, fall] = self.curves(&judge.margin, ends);
-        let (whole, last) = (fall[0], fall.len() - 1);
-        let mean = |curve: &[f64]| {
-            EIGHTHS.iter().map(|eighth| curve[last * eighth / 8]).sum::<f64>()
-                / EIGHTHS.len() as f64
-        };
-        figures.add_share(Metric::Sufficiency, mean(&rise), whole);
-        figures.add(Metric::Comprehensiveness, whole - mean(&fall));
-    }
-
-    /// The score as pixels come back, and as they go.
-    fn curves(&self, direction: &[f32], ends: &[Vec<f32>]) -> [Vec<f64>; 2] {
-        let curve = |from: &Vec<f32>, middle: &[Vec<f32>], to: &Vec<f32>| {
-            let all = std::iter::once(from).chain(middle).chain(std::iter::once(to));
-            all.map(|vector| dot(direction, vector)).collect()
-        };
-        let (whole, soft, grey) = (&ends[0], &ends[1], &ends[2]);
-        [curve(soft, &self.inserted, whole), curve(whole, &self.deleted, grey)]
-    }
-}
-
-/// The contrastive directions of unit `texts` at a picture, `[E]` each; the texts themselves
-/// without nulls.
-fn contrasted(texts: &[Vec<f32>], nulls: &[Vec<f32>], picture: &[f32]) -> Vec<Vec<f32>> {
-    if nulls.is_empty() {
-        return texts.to_vec();
-    }
-    let width = picture.len() as i64;
-    let rows = |rows: &[Vec<f32>]| Tensor::from_slice(&rows.concat()).view([-1, width]);
-    let contrast = Contrast::new(&rows(texts), &rows(nulls), &Tensor::from_slice(picture));
-    let mut flat = vec![0.0; texts.len() * picture.len()];
-    contrast.directions.contiguous().copy_data(&mut flat, texts.len() * picture.len());
-    flat.chunks_exact(picture.len()).map(<[f32]>::to_vec).collect()
-}
-
-/// An inner product in f64.
-fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()
 }
 
 fn counted<T>(

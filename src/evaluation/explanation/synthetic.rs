@@ -21,7 +21,7 @@ pub(super) enum Quality {
 
 fn inside(index: usize) -> bool {
     let (x, y) = ((index as u32 % SIDE) as f32, (index as u32 / SIDE) as f32);
-    x >= BOX.x1 && x < BOX.x2 && y >= BOX.y1 && y < BOX.y2
+    (BOX.x1..BOX.x2).contains(&x) && (BOX.y1..BOX.y2).contains(&y)
 }
 
 /// Which pixels the score looks at.
