@@ -3,6 +3,7 @@
 //! Imports: vision, scenes, models, explain, serving, verification.
 
 pub mod average_precision;
+pub mod confidence;
 pub mod explanation;
 pub mod faces;
 pub mod localisation;

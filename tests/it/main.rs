@@ -15,6 +15,7 @@ mod explain;
 mod explain_boxes;
 mod explain_golden;
 mod explain_invariants;
+mod explain_sanity;
 mod fuzz;
 mod health;
 mod heatmaps;

@@ -4,6 +4,7 @@
 mod explain;
 mod faces;
 mod gallery;
+mod quality;
 mod served;
 mod tables;
 
@@ -31,6 +32,7 @@ const FIRST: u64 = HELD_OUT + 100_000;
 ///   veriframe eval --faces 500 --only detection
 ///   veriframe eval --json > figures.json
 ///   veriframe eval explain
+///   veriframe eval quality
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment, args_conflicts_with_subcommands = true)]
 pub(super) struct EvalArgs {
@@ -57,6 +59,8 @@ pub(super) struct EvalArgs {
 enum EvalCommand {
     /// Measure every heatmap method by every figure of explanation, and show pictures.
     Explain(explain::ExplainArgs),
+    /// Measure whether the figures of a heatmap tell if it points at the thing, and calibrate them.
+    Quality(quality::QualityArgs),
 }
 
 impl EvalArgs {
@@ -64,6 +68,7 @@ impl EvalArgs {
     pub(super) fn models(&self) -> &ModelArgs {
         match &self.what {
             Some(EvalCommand::Explain(args)) => &args.models,
+            Some(EvalCommand::Quality(args)) => &args.models,
             None => &self.models,
         }
     }
@@ -73,6 +78,7 @@ impl EvalArgs {
 pub(super) fn run(args: &EvalArgs, settings: &Settings) -> anyhow::Result<()> {
     match &args.what {
         Some(EvalCommand::Explain(args)) => explain::run(args, settings),
+        Some(EvalCommand::Quality(args)) => quality::run(args, settings),
         None => faces::run(args, settings),
     }
 }

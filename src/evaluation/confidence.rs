@@ -1,0 +1,137 @@
+//! Whether a probability that is told comes true, and tells hits from misses.
+
+use serde::Serialize;
+
+/// Bins of a reliability diagram.
+const BINS: usize = 10;
+
+/// A probability that was told, and what happened.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Told {
+    /// The probability of a hit, 0 to 1.
+    pub probability: f64,
+    /// Whether it was one.
+    pub hit: bool,
+}
+
+/// How good probabilities are.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Confidence {
+    /// Number of maps.
+    pub count: usize,
+    /// Share of hits.
+    pub hit_rate: f64,
+    /// The probability that a hit was told a higher one than a miss: area under the receiver
+    /// operating characteristic (Hanley and `McNeil` 1982), equal ones count half. Absent without
+    /// both.
+    pub auroc: Option<f64>,
+    /// Expected calibration error: the mean distance of mean probability and share of hits over ten
+    /// bins of equal width, weighted by their counts (Naeini et al. 2015).
+    pub ece: f64,
+    /// Mean squared distance of probability and outcome (Brier 1950).
+    pub brier: f64,
+    /// The bins that hold any, from the lowest.
+    pub bins: Vec<Bin>,
+}
+
+/// One bin of a reliability diagram.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Bin {
+    /// Number of maps.
+    pub count: usize,
+    /// Mean probability told.
+    pub told: f64,
+    /// Share of hits.
+    pub came_true: f64,
+}
+
+impl Confidence {
+    /// Nothing of nothing.
+    pub fn measure(told: &[Told]) -> Option<Self> {
+        if told.is_empty() {
+            return None;
+        }
+        let count = told.len() as f64;
+        let outcome = |one: &Told| f64::from(u8::from(one.hit));
+        let bins = bins(told);
+        let apart = |bin: &Bin| bin.count as f64 / count * (bin.told - bin.came_true).abs();
+        Some(Self {
+            count: told.len(),
+            hit_rate: told.iter().map(outcome).sum::<f64>() / count,
+            auroc: auroc(told),
+            ece: bins.iter().map(apart).sum(),
+            brier: told.iter().map(|one| (one.probability - outcome(one)).powi(2)).sum::<f64>()
+                / count,
+            bins,
+        })
+    }
+}
+
+fn bins(told: &[Told]) -> Vec<Bin> {
+    let place = |one: &Told| ((one.probability * BINS as f64) as usize).min(BINS - 1);
+    let bin = |at: usize| {
+        let within: Vec<&Told> = told.iter().filter(|one| place(one) == at).collect();
+        let count = within.len();
+        let mean = |of: &dyn Fn(&Told) -> f64| {
+            within.iter().map(|one| of(one)).sum::<f64>() / count as f64
+        };
+        (count > 0).then(|| Bin {
+            count,
+            told: mean(&|one| one.probability),
+            came_true: mean(&|one| f64::from(u8::from(one.hit))),
+        })
+    };
+    (0..BINS).filter_map(bin).collect()
+}
+
+/// By ranks: `(Σ ranks of hits − h (h + 1) / 2) / (h m)`, equal probabilities sharing their ranks.
+fn auroc(told: &[Told]) -> Option<f64> {
+    let mut sorted: Vec<&Told> = told.iter().collect();
+    sorted.sort_by(|a, b| a.probability.total_cmp(&b.probability));
+    let hits = told.iter().filter(|one| one.hit).count();
+    let misses = told.len() - hits;
+    if hits == 0 || misses == 0 {
+        return None;
+    }
+    let (mut ranks, mut before) = (0.0, 0);
+    for equal in sorted.chunk_by(|a, b| a.probability.total_cmp(&b.probability).is_eq()) {
+        let rank = before as f64 + (equal.len() as f64 + 1.0) / 2.0;
+        ranks += rank * equal.iter().filter(|one| one.hit).count() as f64;
+        before += equal.len();
+    }
+    let (hits, misses) = (hits as f64, misses as f64);
+    Some((ranks - hits * (hits + 1.0) / 2.0) / (hits * misses))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(pairs: &[(f64, bool)]) -> Vec<Told> {
+        pairs.iter().map(|&(probability, hit)| Told { probability, hit }).collect()
+    }
+
+    #[test]
+    fn hits_above_misses_are_told_apart() {
+        let check = |pairs: &[(f64, bool)], expected: Option<f64>| {
+            assert_eq!(Confidence::measure(&told(pairs)).unwrap().auroc, expected, "{pairs:?}");
+        };
+        check(&[(0.9, true), (0.8, true), (0.1, false)], Some(1.0));
+        check(&[(0.1, true), (0.9, false)], Some(0.0));
+        check(&[(0.5, true), (0.5, false), (0.5, false)], Some(0.5));
+        check(&[(0.3, false), (0.4, true), (0.6, false), (0.7, true)], Some(0.75));
+        check(&[(0.3, true)], None);
+    }
+
+    #[test]
+    fn what_comes_true_as_often_as_told_has_no_calibration_error() {
+        let fair: Vec<(f64, bool)> = (0..10).map(|at| (0.3, at < 3)).collect();
+        let measured = Confidence::measure(&told(&fair)).unwrap();
+        assert!(measured.ece < 1e-9, "{measured:?}");
+        assert!((measured.brier - 0.21).abs() < 1e-9, "{measured:?}");
+        let sure = Confidence::measure(&told(&[(1.0, false), (1.0, true)])).unwrap();
+        assert!((sure.ece - 0.5).abs() < 1e-9);
+        assert_eq!(sure.bins, [Bin { count: 2, told: 1.0, came_true: 0.5 }]);
+        assert_eq!(Confidence::measure(&[]), None);
+    }
+}

@@ -1,0 +1,168 @@
+//! Sanity checks (Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018) on the built-in
+//! model: a map must hang on what the net has learnt and on what it is asked, and on nothing else.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tch::{Device, Kind, Tensor};
+use tempfile::TempDir;
+use veriframe::explain::{Contrast, Method, Recipe, raw_map};
+use veriframe::models::clip::{Clip, ClipCheckpoint, TapPlan, normalised};
+use veriframe::scenes::{Cue, FaceSpec, HELD_OUT, Language, draw, prompts};
+use veriframe::vision::image::Rgb8;
+
+/// Faces that each figure is a mean over.
+const FACES: u64 = 4;
+/// Blocks of the built-in image tower.
+const DEPTH: usize = 4;
+
+struct Model {
+    checkpoint: ClipCheckpoint,
+    clip: Clip,
+}
+
+impl Model {
+    fn open(folder: &Path) -> Self {
+        let checkpoint = ClipCheckpoint::open(folder).unwrap();
+        let clip = checkpoint.build(Device::Cpu, Kind::Float).unwrap();
+        Self { checkpoint, clip }
+    }
+
+    fn texts(&self, texts: &[String]) -> Tensor {
+        let rows = texts.iter().map(|text| {
+            let ids = self.checkpoint.tokenizer.encode(text).ids;
+            tch::no_grad(|| self.clip.text.embed(&Tensor::from_slice(&ids).unsqueeze(0)))
+        });
+        Tensor::cat(&rows.collect::<Vec<_>>(), 0)
+    }
+
+    /// Raw maps `[P, n]` of a picture.
+    fn maps(&self, image: &Rgb8, mirrored: bool, method: Method, texts: &[String]) -> Tensor {
+        let (seen, _) = self.checkpoint.preprocess.apply(image);
+        let side = i64::from(seen.width());
+        let pixels = Tensor::from_slice(seen.pixels()).view([1, side, side, 3]);
+        let pixels = self.checkpoint.preprocess.normalise(&pixels);
+        let pixels = if mirrored { pixels.flip([3]) } else { pixels };
+        let encoded = tch::no_grad(|| self.clip.vision.encode(&pixels, TapPlan::EveryInput));
+        let unit = normalised(&encoded.embedding).get(0);
+        let nulls = ["", "a photo", "a face"].map(str::to_owned);
+        let contrast = Contrast::new(&self.texts(texts), &self.texts(&nulls), &unit);
+        let tape = encoded.tape.unwrap();
+        let recipe = Recipe::of(method);
+        raw_map(&self.clip.vision, (&tape, 0), &recipe, &contrast.directions).detach()
+    }
+}
+
+fn demo() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("models/demo/clip")
+}
+
+/// The demo model with the weights of blocks `from` and above drawn anew, each with its own spread.
+fn randomised(from: usize) -> (TempDir, Model) {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(demo()).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+    }
+    tch::manual_seed(5);
+    let file = folder.path().join("model.safetensors");
+    let weights = Tensor::read_safetensors(&file).unwrap().into_iter().map(|(name, weight)| {
+        let block = name.strip_prefix("vision_model.encoder.layers.");
+        let block = block.and_then(|rest| rest.split('.').next()?.parse::<usize>().ok());
+        let drawn = block.is_some_and(|block| block >= from) && weight.dim() > 1;
+        let weight = if drawn {
+            let spread = weight.to_kind(Kind::Float).std(true);
+            (Tensor::randn(weight.size(), (Kind::Float, Device::Cpu)) * spread)
+                .to_kind(weight.kind())
+        } else {
+            weight
+        };
+        (name, weight)
+    });
+    let weights: Vec<(String, Tensor)> = weights.collect();
+    Tensor::write_safetensors(&weights, &file).unwrap();
+    let model = Model::open(folder.path());
+    (folder, model)
+}
+
+/// A held-out face with one cue, and a prompt for it.
+fn scene(face: u64, cue: Cue, language: Language) -> (Rgb8, String) {
+    let spec = FaceSpec::sample(HELD_OUT + 40 + face).with_cue(cue, true);
+    (draw(&spec, 224).image, prompts(cue, true, language).swap_remove(0))
+}
+
+/// Pearson correlation of two maps `[n]`.
+fn correlation(a: &Tensor, b: &Tensor) -> f64 {
+    let centred = |map: &Tensor| map - map.mean(Kind::Float);
+    let (a, b) = (centred(a), centred(b));
+    let product = (&a * &b).sum(Kind::Float).double_value(&[]);
+    product / (a.norm() * b.norm()).double_value(&[]).max(1e-20)
+}
+
+/// The mean of `figure` over faces and cues.
+fn mean(figure: impl Fn(u64, Cue) -> f64) -> f64 {
+    let figures: Vec<f64> = (0..FACES)
+        .flat_map(|face| Cue::ALL.map(|cue| (face, cue)))
+        .map(|(face, cue)| figure(face, cue))
+        .collect();
+    figures.iter().sum::<f64>() / figures.len() as f64
+}
+
+#[test]
+fn weights_drawn_anew_from_the_top_down_destroy_the_map() {
+    let model = Model::open(&demo());
+    for method in [Method::GradEclip, Method::DirectEffect, Method::Legrad] {
+        let mut left = Vec::new();
+        for from in (0..DEPTH).rev() {
+            let (_folder, drawn) = randomised(from);
+            left.push(mean(|face, cue| {
+                let (image, prompt) = scene(face, cue, Language::English);
+                let prompt = [prompt];
+                let before = model.maps(&image, false, method, &prompt);
+                let after = drawn.maps(&image, false, method, &prompt);
+                correlation(&before.get(0), &after.get(0)).abs()
+            }));
+        }
+        println!("{method}: |rho| with blocks 3, 2-3, 1-3, 0-3 drawn anew: {left:.3?}");
+        assert!(left[0] < 0.6, "{method}: the last block drawn anew leaves {left:?}");
+        assert!(left[DEPTH - 1] < 0.3, "{method}: all blocks drawn anew leave {left:?}");
+    }
+}
+
+#[test]
+fn another_prompt_has_another_map_and_another_wording_has_not() {
+    let model = Model::open(&demo());
+    for method in [Method::GradEclip, Method::DirectEffect, Method::Legrad] {
+        let against = |other: &dyn Fn(Cue) -> String| {
+            mean(|face, cue| {
+                let (image, prompt) = scene(face, cue, Language::English);
+                let maps = model.maps(&image, false, method, &[prompt, other(cue)]);
+                correlation(&maps.get(0), &maps.get(1))
+            })
+        };
+        let next = |cue: Cue| Cue::ALL[(cue.index() + 1) % Cue::ALL.len()];
+        let wrong = against(&|cue| prompts(next(cue), true, Language::English).swap_remove(0));
+        let reworded = against(&|cue| prompts(cue, true, Language::English).swap_remove(1));
+        let translated = against(&|cue| prompts(cue, true, Language::Korean).swap_remove(0));
+        println!("{method}: rho wrong {wrong:.3}, reworded {reworded:.3}, Korean {translated:.3}");
+        assert!(wrong < 0.4, "{method}: {wrong}");
+        assert!(reworded > wrong + 0.3 && translated > wrong + 0.3, "{method}: {reworded}");
+    }
+}
+
+#[test]
+fn a_mirrored_picture_has_a_mirrored_map() {
+    let model = Model::open(&demo());
+    for method in [Method::GradEclip, Method::DirectEffect, Method::Legrad] {
+        let kept = mean(|face, cue| {
+            let (image, prompt) = scene(face, cue, Language::English);
+            let prompt = [prompt];
+            let map = model.maps(&image, false, method, &prompt);
+            let side = (map.size()[1] as usize).isqrt() as i64;
+            let mirrored = model.maps(&image, true, method, &prompt).view([side, side]).flip([1]);
+            correlation(&map.get(0), &mirrored.flatten(0, -1))
+        });
+        println!("{method}: rho after a mirror {kept:.3}");
+        assert!(kept > 0.6, "{method}: {kept}");
+    }
+}
