@@ -1,8 +1,10 @@
 //! What each heatmap method costs over the score alone, on a random full-size ViT-L/14 in bf16.
 //!
-//! `cargo bench --bench explain` measures every method but `score_cam`, which needs one forward pass
-//! for each of 1024 channels, for 1 and for 8 prompts against 6 null prompts; `-- grad_eclip legrad`
-//! only those named. Passes with and without the map alternate, so that both see the same machine.
+//! `cargo bench --bench explain` measures every method but `score_cam`, which needs one forward
+//! pass for each of 1024 channels, for 1 and for 8 prompts against 6 null prompts; `-- grad_eclip
+//! legrad` only those named; `-- base` takes a ViT-B/16 and `-- f32` that kind, for processors
+//! without bf16 instructions, where bf16 is many times slower than f32. Passes with and without the
+//! map alternate, so that both see the same machine.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 use std::time::{Duration, Instant};
@@ -12,12 +14,14 @@ use veriframe::explain::{Contrast, Method, Recipe, maps};
 use veriframe::models::clip::{Clip, ClipConfig, TapPlan, normalised};
 use veriframe::models::weights::{Weights, WeightsError};
 
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 5;
 const NULLS: i64 = 6;
 
 fn main() -> Result<(), WeightsError> {
     let asked: Vec<Method> = std::env::args().filter_map(|name| name.parse().ok()).collect();
-    let bench = Bench::new()?;
+    let named = |word: &str| std::env::args().any(|argument| argument == word);
+    let kind = if named("f32") { Kind::Float } else { Kind::BFloat16 };
+    let bench = Bench::new(kind, named("base"))?;
     println!("method, prompts: median over the score alone (score, both)");
     for method in Method::ALL {
         let wanted =
@@ -37,17 +41,18 @@ struct Bench {
 }
 
 impl Bench {
-    fn new() -> Result<Self, WeightsError> {
+    fn new(kind: Kind, base: bool) -> Result<Self, WeightsError> {
         let mut config = ClipConfig { projection_dim: 768, ..ClipConfig::default() };
-        config.vision.hidden_size = 1024;
-        config.vision.intermediate_size = 4096;
-        (config.vision.num_hidden_layers, config.vision.num_attention_heads) = (24, 16);
-        config.vision.patch_size = 14;
+        let (width, depth, patch) = if base { (768, 12, 16) } else { (1024, 24, 14) };
+        config.vision.hidden_size = width;
+        config.vision.intermediate_size = 4 * width;
+        (config.vision.num_hidden_layers, config.vision.num_attention_heads) = (depth, width / 64);
+        config.vision.patch_size = patch;
         let fresh = Weights::initialise(Device::Cpu);
         Clip::new(&fresh, &config, Device::Cpu, Kind::Float)?;
         let tensors = fresh.tensors().into_iter().map(|(key, t)| (key, t.detach())).collect();
         let weights = Weights::from_tensors("random".to_owned(), tensors);
-        let clip = Clip::new(&weights, &config, Device::Cpu, Kind::BFloat16)?;
+        let clip = Clip::new(&weights, &config, Device::Cpu, kind)?;
         let pixels = Tensor::randn([1, 3, 224, 224], (Kind::Float, Device::Cpu));
         Ok(Self { clip, pixels })
     }
@@ -66,7 +71,9 @@ impl Bench {
         }
         let (score, whole) = (median(scores), median(both));
         let ratio = whole.as_secs_f64() / score.as_secs_f64() - 1.0;
-        println!("{method}, {prompts}: {:+.1} % ({score:.0?}, {whole:.0?})", ratio * 100.0);
+        let ms = |time: Duration| time.as_millis();
+        let percent = ratio * 100.0;
+        println!("{method}, {prompts}: {percent:+.1} % ({} ms, {} ms)", ms(score), ms(whole));
     }
 
     fn score(&self) {

@@ -1,9 +1,9 @@
 //! Class activation maps on a transformer: channels of a block's normed input, weighted.
 //!
 //! Formulas and constants are those of pytorch-grad-cam (MIT), from which users know them; the
-//! papers stand at [`super::Method`]. The tensor is the output of a block's first norm: patches of the
-//! *output* of the last block have no gradient at all, for only the class token reaches the head.
-//! The target is the (contrastive) cosine, which does not saturate as a softmax does.
+//! papers stand at [`super::Method`]. The tensor is the output of a block's first norm: patches of
+//! the *output* of the last block have no gradient at all, for only the class token reaches the
+//! head. The target is the (contrastive) cosine, which does not saturate as a softmax does.
 
 use tch::{Kind, Tensor};
 
@@ -123,8 +123,9 @@ impl Activations {
     }
 }
 
-/// Raw maps `[P, n]` of image `item`. Of one block they are in the method's units; of several, each is
-/// cut at 0 and scaled to 0..1, then they are averaged. Of Grad-CAM++ gradients are scaled first.
+/// Raw maps `[P, n]` of image `item`. Of one block they are in the method's units; of several, each
+/// is cut at 0 and scaled to 0..1, then they are averaged. Of Grad-CAM++ gradients are scaled
+/// first.
 pub fn class_activation(
     vision: &VisionTower,
     (tape, item): (&Tape, i64),

@@ -227,8 +227,8 @@ def exits(model, tape):
     whole = tape["x"] + out((soft(q) + soft(k)) @ v)
     whole = whole + block.mlp(block.layer_norm2(whole))
     made = dict(
-        mask_clip=out(v), clear_clip=out(soft(q) @ v), naclip=out(soft(k, gaussian(5.0, q.size(1))) @ v),
-        sclip=whole,
+        mask_clip=out(v), clear_clip=out(soft(q) @ v), sclip=whole,
+        naclip=out(soft(k, gaussian(5.0, q.size(1))) @ v),
     )
     return {name: patch_features(model, x).detach() for name, x in made.items()}
 

@@ -298,8 +298,8 @@ fn refinement_and_ensemble_equal_their_formulas() {
     golden.check("ensemble", &golden.recipe(&Recipe::of(Method::Ensemble)));
 }
 
-/// `make parity`, or `python tests/golden/clip.py --full FOLDER`, the same of `explain_methods.py`, then
-/// `VERIFRAME_PARITY=FOLDER cargo test --test it explain_full_size -- --nocapture`.
+/// `make parity`, or `python tests/golden/clip.py --full FOLDER`, the same of `explain_methods.py`,
+/// then `VERIFRAME_PARITY=FOLDER cargo test --test it explain_full_size -- --nocapture`.
 #[test]
 fn explain_full_size_equals_the_references() {
     let Ok(folder) = std::env::var("VERIFRAME_PARITY") else {
