@@ -19,7 +19,7 @@ use crate::proto::v1;
 ///   veriframe verify face.png --prompt "uneven teeth" --prompt "even teeth"
 ///   veriframe verify a.jpg b.jpg --prompt "misshapen ear" --detect --json
 ///   veriframe verify face.png --prompt "짝짝이 동공 반사" --overlay heat.png
-///   veriframe verify face.png --prompt "misshapen ear" --heatmaps grad_eclip,legrad --check
+///   veriframe verify face.png --prompt "misshapen ear" --heatmaps game,legrad --check
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(super) struct VerifyArgs {
