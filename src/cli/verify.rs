@@ -18,6 +18,7 @@ use crate::proto::v1;
 ///   veriframe verify face.png --prompt "uneven teeth" --prompt "even teeth"
 ///   veriframe verify a.jpg b.jpg --prompt "misshapen ear" --detect --json
 ///   veriframe verify face.png --prompt "짝짝이 동공 반사" --overlay heat.png
+///   veriframe verify crowd.jpg --prompt "uneven teeth" --overlay heat.png --zoom=face
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(super) struct VerifyArgs {
@@ -36,6 +37,11 @@ pub(super) struct VerifyArgs {
     /// Write the first prompt's heatmap over the picture as a PNG (one picture only).
     #[arg(long, value_name = "PNG")]
     overlay: Option<PathBuf>,
+    /// Make the heatmap look closer at the detector's boxes of these classes, comma-separated; at
+    /// all boxes where it is given without a class.
+    #[arg(long, value_name = "CLASS", num_args = 0..=1, value_delimiter = ',', requires = "overlay",
+          default_missing_value = "")]
+    zoom: Option<Vec<String>>,
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
@@ -87,9 +93,18 @@ fn request(args: &VerifyArgs, bytes: Vec<u8>) -> v1::VerifyRequest {
         heatmaps: args.overlay.as_ref().map(|_| v1::HeatmapQuery {
             prompts: vec![args.prompts[0].clone()],
             encoding: v1::HeatmapEncoding::PngOverlay.into(),
+            zoom: args.zoom.as_deref().map(looks),
             ..Default::default()
         }),
     }
+}
+
+/// Looks at the boxes of these classes; at all where none is named.
+fn looks(classes: &[String]) -> v1::HeatmapZoom {
+    let named = classes.iter().filter(|class| !class.is_empty()).cloned().collect();
+    let detected = v1::ZoomDetected { classes: named, ..Default::default() };
+    let place = v1::heatmap_zoom::Where::Detected(detected);
+    v1::HeatmapZoom { r#where: Some(place), ..Default::default() }
 }
 
 fn show(path: &Path, answer: &v1::VerifyResponse) {
@@ -137,6 +152,18 @@ fn save_overlay(path: &Path, answer: &v1::VerifyResponse) -> anyhow::Result<()> 
     };
     std::fs::write(path, png).with_context(|| format!("cannot write {}", path.display()))?;
     output::say(format_args!("heatmap in {}", path.display()));
+    let rows = map.map_or(&[][..], |map| &map.looks).iter().map(|look| {
+        let edges = look.r#box.unwrap_or_default();
+        vec![
+            look.label.clone(),
+            format!("{:.0}, {:.0}, {:.0}, {:.0}", edges.x1, edges.y1, edges.x2, edges.y2),
+            format!("{:+.4}", look.contrast),
+        ]
+    });
+    let rows: Vec<Vec<String>> = rows.collect();
+    if !rows.is_empty() {
+        output::table(&["looked at", "x1, y1, x2, y2", "contrast"], &rows);
+    }
     Ok(())
 }
 
