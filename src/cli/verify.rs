@@ -10,6 +10,7 @@ use super::client::{ServerArgs, Session, explained};
 use super::options::ModelArgs;
 use super::output;
 use crate::config::Settings;
+use crate::explain::Method;
 use crate::proto::v1;
 
 /// Check pictures against prompts and show a table.
@@ -19,6 +20,7 @@ use crate::proto::v1;
 ///   veriframe verify a.jpg b.jpg --prompt "misshapen ear" --detect --json
 ///   veriframe verify face.png --prompt "짝짝이 동공 반사" --overlay heat.png
 ///   veriframe verify crowd.jpg --prompt "uneven teeth" --overlay heat.png --zoom=face
+///   veriframe verify face.png --prompt "misshapen ear" --heatmaps grad_eclip,legrad --check
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(super) struct VerifyArgs {
@@ -34,12 +36,19 @@ pub(super) struct VerifyArgs {
     /// Print JSON instead of tables.
     #[arg(long)]
     json: bool,
-    /// Write the first prompt's heatmap over the picture as a PNG (one picture only).
+    /// Show what is known of every prompt's heatmaps by these methods: docs/heatmaps.md.
+    #[arg(long, value_name = "METHOD", value_delimiter = ',')]
+    heatmaps: Vec<Method>,
+    /// Check each heatmap with further forward passes, about 60 each.
+    #[arg(long, requires = "heatmaps")]
+    check: bool,
+    /// Write the first prompt's heatmap, by the first method named, over the picture as a PNG (one
+    /// picture only).
     #[arg(long, value_name = "PNG")]
     overlay: Option<PathBuf>,
-    /// Make the heatmap look closer at the detector's boxes of these classes, comma-separated; at
+    /// Make heatmaps look closer at the detector's boxes of these classes, comma-separated; at
     /// all boxes where it is given without a class.
-    #[arg(long, value_name = "CLASS", num_args = 0..=1, value_delimiter = ',', requires = "overlay",
+    #[arg(long, value_name = "CLASS", num_args = 0..=1, value_delimiter = ',',
           default_missing_value = "")]
     zoom: Option<Vec<String>>,
     #[command(flatten)]
@@ -54,6 +63,10 @@ pub(super) fn run(args: &VerifyArgs, settings: &Settings) -> anyhow::Result<()> 
         args.overlay.is_none() || args.images.len() == 1,
         "--overlay takes one picture, got {}",
         args.images.len()
+    );
+    anyhow::ensure!(
+        args.zoom.is_none() || args.overlay.is_some() || !args.heatmaps.is_empty(),
+        "--zoom is about heatmaps: give --overlay or --heatmaps too"
     );
     tokio::runtime::Runtime::new()?.block_on(verify(args, settings))
 }
@@ -90,13 +103,34 @@ fn request(args: &VerifyArgs, bytes: Vec<u8>) -> v1::VerifyRequest {
         }),
         detection: args.detect.then(v1::DetectionQuery::default),
         regions: args.detect.then(v1::RegionQuery::default),
-        heatmaps: args.overlay.as_ref().map(|_| v1::HeatmapQuery {
-            prompts: vec![args.prompts[0].clone()],
-            encoding: v1::HeatmapEncoding::PngOverlay.into(),
-            zoom: args.zoom.as_deref().map(looks),
-            ..Default::default()
-        }),
+        heatmaps: heatmaps(args),
     }
+}
+
+/// All prompts by all methods named; without any, the first prompt's map where it is to be drawn.
+fn heatmaps(args: &VerifyArgs) -> Option<v1::HeatmapQuery> {
+    if args.heatmaps.is_empty() && args.overlay.is_none() {
+        return None;
+    }
+    let prompts = if args.heatmaps.is_empty() { &args.prompts[..1] } else { &args.prompts };
+    let encoding = match args.overlay {
+        Some(_) => v1::HeatmapEncoding::PngOverlay,
+        None => v1::HeatmapEncoding::F16,
+    };
+    Some(v1::HeatmapQuery {
+        prompts: prompts.to_vec(),
+        methods: args.heatmaps.iter().map(|&method| on_the_wire(method).into()).collect(),
+        encoding: encoding.into(),
+        check: args.check,
+        zoom: args.zoom.as_deref().map(looks),
+        ..Default::default()
+    })
+}
+
+/// The wire's name for a method is the method's.
+fn on_the_wire(method: Method) -> v1::HeatmapMethod {
+    let name = format!("HEATMAP_METHOD_{}", method.name().to_uppercase());
+    v1::HeatmapMethod::from_str_name(&name).unwrap_or_default()
 }
 
 /// Looks at the boxes of these classes; at all where none is named.
@@ -117,6 +151,49 @@ fn show(path: &Path, answer: &v1::VerifyResponse) {
         let rows: Vec<Vec<String>> = regions.regions.iter().map(region_row).collect();
         output::table(&["box", "confidence", "x1, y1, x2, y2", "best prompt", "cosine"], &rows);
     }
+    if let Some(maps) = &answer.heatmaps {
+        let rows: Vec<Vec<String>> = maps.heatmaps.iter().map(map_row).collect();
+        let mut head = vec!["prompt", "heatmap", "status", "P(hit)", "claim", "patches", "rival"];
+        if maps.heatmaps.iter().any(|map| map.checks.is_some()) {
+            head.extend(["faithful", "stable", "agrees"]);
+        }
+        output::table(&head, &rows);
+        let looks: Vec<Vec<String>> = maps.heatmaps.iter().flat_map(look_rows).collect();
+        if !looks.is_empty() {
+            output::table(&["prompt", "looked at", "x1, y1, x2, y2", "contrast"], &looks);
+        }
+    }
+}
+
+fn look_rows(map: &v1::Heatmap) -> impl Iterator<Item = Vec<String>> {
+    map.looks.iter().map(|look| {
+        let edges = look.r#box.unwrap_or_default();
+        vec![
+            map.prompt.clone(),
+            look.label.clone(),
+            format!("{:.0}, {:.0}, {:.0}, {:.0}", edges.x1, edges.y1, edges.x2, edges.y2),
+            format!("{:+.4}", look.contrast),
+        ]
+    })
+}
+
+fn map_row(map: &v1::Heatmap) -> Vec<String> {
+    let name = |whole: &str, prefix| whole.strip_prefix(prefix).unwrap_or(whole).to_owned();
+    let told = |value: Option<f32>| value.map_or_else(|| "–".to_owned(), |v| format!("{v:.2}"));
+    let mut row = vec![
+        map.prompt.clone(),
+        name(map.method().as_str_name(), "HEATMAP_METHOD_").to_lowercase(),
+        name(map.quality().as_str_name(), "HEATMAP_QUALITY_"),
+        told(map.hit_probability),
+        told(map.claim),
+        format!("{:.1}", map.effective_patches),
+        format!("{:.2}", map.rival),
+    ];
+    if let Some(checks) = &map.checks {
+        let found = [checks.faithfulness, checks.stability, checks.method_agreement];
+        row.extend(found.map(|value| format!("{value:.2}")));
+    }
+    row
 }
 
 fn score_row(score: &v1::Score) -> Vec<String> {
@@ -152,18 +229,6 @@ fn save_overlay(path: &Path, answer: &v1::VerifyResponse) -> anyhow::Result<()> 
     };
     std::fs::write(path, png).with_context(|| format!("cannot write {}", path.display()))?;
     output::say(format_args!("heatmap in {}", path.display()));
-    let rows = map.map_or(&[][..], |map| &map.looks).iter().map(|look| {
-        let edges = look.r#box.unwrap_or_default();
-        vec![
-            look.label.clone(),
-            format!("{:.0}, {:.0}, {:.0}, {:.0}", edges.x1, edges.y1, edges.x2, edges.y2),
-            format!("{:+.4}", look.contrast),
-        ]
-    });
-    let rows: Vec<Vec<String>> = rows.collect();
-    if !rows.is_empty() {
-        output::table(&["looked at", "x1, y1, x2, y2", "contrast"], &rows);
-    }
     Ok(())
 }
 
@@ -192,5 +257,42 @@ fn as_json(path: &Path, answer: &v1::VerifyResponse) -> Value {
         "scores": scores.collect::<Vec<_>>(),
         "detections": detections.collect::<Vec<_>>(),
         "regions": regions.collect::<Vec<_>>(),
+        "heatmaps": answer.heatmaps.iter().flat_map(|part| &part.heatmaps).map(map_json)
+            .collect::<Vec<_>>(),
     })
+}
+
+fn map_json(map: &v1::Heatmap) -> Value {
+    let checks = map.checks.as_ref().map(|checks| {
+        json!({
+            "faithfulness": checks.faithfulness, "stability": checks.stability,
+            "method_agreement": checks.method_agreement,
+            "layer_agreement": checks.layer_agreement,
+        })
+    });
+    let looks = map.looks.iter().map(|look| {
+        let edges = look.r#box.unwrap_or_default();
+        let edges = [edges.x1, edges.y1, edges.x2, edges.y2];
+        json!({ "label": look.label, "box": edges, "contrast": look.contrast })
+    });
+    json!({
+        "prompt": map.prompt, "method": map.method().as_str_name(),
+        "status": map.quality().as_str_name(), "hit_probability": map.hit_probability,
+        "contrast": map.contrast, "claim": map.claim, "specificity": map.specificity,
+        "signal_to_noise": map.signal_to_noise, "effective_patches": map.effective_patches,
+        "rival": map.rival, "modified_network": map.modified_network, "layer": map.layer,
+        "checks": checks, "looks": looks.collect::<Vec<_>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_method_has_its_name_on_the_wire() {
+        for method in Method::ALL {
+            assert_ne!(on_the_wire(method), v1::HeatmapMethod::Unspecified, "{method}");
+        }
+    }
 }

@@ -1,5 +1,5 @@
-//! Class-aware attention affinity: Lin et al., "CLIP is Also an Efficient Segmenter" (CLIP-ES), CVPR
-//! 2023.
+//! Class-aware attention affinity: Lin et al., "CLIP is Also an Efficient Segmenter" (CLIP-ES),
+//! CVPR 2023.
 //!
 //! Patches that attend to each other share their heat. The mean attention of the late blocks,
 //! made doubly stochastic (Sinkhorn), symmetric and squared, spreads the map, but only from within
@@ -19,7 +19,7 @@ const ROUNDS: usize = 3;
 /// Share of a map's maximum from which a patch is hot.
 const HOT: f32 = 0.4;
 
-/// Maps `[P, n]` of image `item`, cut at 0, scaled to 0..1 and spread by [`affinity`], `[P, n]`. The
+/// Maps `[P, n]` of image `item`, cut at 0, scaled to 0..1 and spread by affinity, `[P, n]`. The
 /// tape must hold every input.
 pub fn refined(vision: &VisionTower, tape: (&Tape, i64), maps: &Tensor) -> Tensor {
     let depth = vision.depth();

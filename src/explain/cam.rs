@@ -1,9 +1,9 @@
 //! Class activation maps on a transformer: channels of a block's normed input, weighted.
 //!
 //! Formulas and constants are those of pytorch-grad-cam (MIT), from which users know them; the
-//! papers stand at [`super::Method`]. The tensor is the output of a block's first norm: patches of the
-//! *output* of the last block have no gradient at all, for only the class token reaches the head.
-//! The target is the (contrastive) cosine, which does not saturate as a softmax does.
+//! papers stand at [`super::Method`]. The tensor is the output of a block's first norm: patches of
+//! the *output* of the last block have no gradient at all, for only the class token reaches the
+//! head. The target is the (contrastive) cosine, which does not saturate as a softmax does.
 
 use tch::{Kind, Tensor};
 
@@ -17,7 +17,7 @@ const PLUS_PLUS_EPSILON: f64 = 1e-6;
 /// Keeps a quotient finite where activations cancel; of the reference.
 const X_GRAD_EPSILON: f64 = 1e-7;
 
-/// One block's activations and gradients of the patches alone, f32.
+/// One block's activations and gradients of the patches alone; f32, or f64 to look closer.
 #[derive(Debug)]
 pub struct Activations {
     /// `[n, D]`.
@@ -31,7 +31,9 @@ pub struct Activations {
 pub enum Cam {
     /// By their mean gradient.
     Grad,
-    /// By positive gradients, each divided by its second-order share.
+    /// By positive gradients, each divided by its second-order share. Made for activations that are
+    /// at least 0; a norm's are not, so the quotient has poles: in a ViT-B/16 with random weights
+    /// four in ten denominators are negative, and the few near 0 decide the map.
     PlusPlus,
     /// By gradients that are averaged by activation.
     XGrad,
@@ -97,10 +99,10 @@ impl Activations {
             Cam::XGrad => self.x_grad_weights().unsqueeze(1) * values,
             Cam::Layer => gradients.relu() * values,
             Cam::Hires => gradients * values,
-            Cam::Grad => gradients.mean_dim([1i64].as_slice(), true, Kind::Float) * values,
+            Cam::Grad => gradients.mean_dim([1i64].as_slice(), true, None) * values,
         };
         match channels {
-            Channels::Summed => weighted.sum_dim_intlist([2i64].as_slice(), false, Kind::Float),
+            Channels::Summed => sum(&weighted, 2),
             Channels::Principal => principal_projection(&weighted),
         }
     }
@@ -108,21 +110,22 @@ impl Activations {
     /// Grad-CAM++: `Σ relu(g) · g² / (2 g² + (Σ A) g³ + ε)`, `[P, D]`.
     fn plus_plus_weights(&self) -> Tensor {
         let g = &self.gradients;
-        let (square, total) = (g.square(), sum_over_patches(&self.values, 0));
+        let (square, total) = (g.square(), sum(&self.values, 0));
         let below = &square * 2.0 + total * &square * g + PLUS_PLUS_EPSILON;
         let share = (square / below).where_self(&g.ne(0.0), &g.zeros_like());
-        sum_over_patches(&(g.relu() * share), 1)
+        sum(&(g.relu() * share), 1)
     }
 
     /// `XGrad-CAM`: `Σ g A / (Σ A + ε)`, `[P, D]`.
     fn x_grad_weights(&self) -> Tensor {
-        let total = sum_over_patches(&self.values, 0) + X_GRAD_EPSILON;
-        sum_over_patches(&(&self.gradients * &self.values / total), 1)
+        let total = sum(&self.values, 0) + X_GRAD_EPSILON;
+        sum(&(&self.gradients * &self.values / total), 1)
     }
 }
 
-/// Raw maps `[P, n]` of image `item`. Of one block they are in the method's units; of several, each is
-/// cut at 0 and scaled to 0..1, then they are averaged. Of Grad-CAM++ gradients are scaled first.
+/// Raw maps `[P, n]` of image `item`. Of one block they are in the method's units; of several, each
+/// is cut at 0 and scaled to 0..1, then they are averaged. Of Grad-CAM++ gradients are scaled
+/// first.
 pub fn class_activation(
     vision: &VisionTower,
     (tape, item): (&Tape, i64),
@@ -156,6 +159,6 @@ pub(super) fn patches(tokens: &Tensor) -> Tensor {
     tokens.narrow(-2, 1, tokens.size()[tokens.dim() - 2] - 1).to_kind(Kind::Float)
 }
 
-fn sum_over_patches(tensor: &Tensor, dim: i64) -> Tensor {
-    tensor.sum_dim_intlist([dim].as_slice(), false, Kind::Float)
+fn sum(tensor: &Tensor, dim: i64) -> Tensor {
+    tensor.sum_dim_intlist([dim].as_slice(), false, None)
 }

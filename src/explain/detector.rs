@@ -2,8 +2,8 @@
 //!
 //! A box is one cell of one level of the pyramid. Grad-CAM weighs the channels of that level's
 //! features by the mean gradient of the box's class *logit*, which does not saturate as the
-//! confidence does; `EigenCAM` takes their first principal component and ignores the box but for its
-//! level. Formulas as for CLIP (see `cam`).
+//! confidence does; `EigenCAM` takes their first principal component and ignores the box but for
+//! its level. Formulas as for CLIP (see `cam`).
 
 use tch::{Kind, Tensor};
 

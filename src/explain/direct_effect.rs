@@ -64,8 +64,8 @@ pub fn direct_effect(
     })
 }
 
-/// What each patch adds through each head alone, `[L, H, P, n]` f32; the sum over blocks and heads is
-/// the map of [`direct_effect`].
+/// What each patch adds through each head alone, `[L, H, P, n]` f32; the sum over blocks and heads
+/// is the map of [`direct_effect`].
 pub fn direct_effect_by_head(
     vision: &VisionTower,
     tape: &Tape,

@@ -9,8 +9,8 @@
 //! - `ClearCLIP` (Lan et al., ECCV 2024): softmax(q qᵀ/√d), no residual, no MLP.
 //! - NACLIP (Hajimiri et al., "Pay Attention to Your Neighbours", WACV 2025): softmax(k kᵀ/√d + Ω),
 //!   Ω a Gaussian around each patch; no residual, no MLP.
-//! - SCLIP (Wang et al., "Rethinking Self-Attention for Dense Vision-Language Inference", ECCV 2024):
-//!   softmax(q qᵀ/√d) + softmax(k kᵀ/√d), residual and MLP kept.
+//! - SCLIP (Wang et al., "Rethinking Self-Attention for Dense Vision-Language Inference", ECCV
+//!   2024): softmax(q qᵀ/√d) + softmax(k kᵀ/√d), residual and MLP kept.
 
 use tch::{Kind, Tensor};
 
@@ -60,8 +60,8 @@ fn exit_features(vision: &VisionTower, (tape, item): (&Tape, i64), exit: Exit) -
     patch_features(vision, &tokens)
 }
 
-/// What replaces the attention weights, from query and key `[1, H, N, d]`: `[1, H, N, N]`, or nothing
-/// where every token keeps its own value.
+/// What replaces the attention weights, from query and key `[1, H, N, d]`: `[1, H, N, N]`, or
+/// nothing where every token keeps its own value.
 pub fn exit_weights(exit: Exit, query: &Tensor, key: &Tensor) -> Option<Tensor> {
     match exit {
         Exit::MaskClip => None,

@@ -34,9 +34,9 @@ pub enum SingleHead {
     Projected,
 }
 
-/// Grad-ECLIP as the authors' code has it, to compare with: the last block runs again with *one* head
-/// as wide as the tower, so the embedding explained is not the net's own. Raw maps, before relu:
-/// directions `[P, E]` to `[P, n]`.
+/// Grad-ECLIP as the authors' code has it, to compare with: the last block runs again with *one*
+/// head as wide as the tower, so the embedding explained is not the net's own. Raw maps, before
+/// relu: directions `[P, E]` to `[P, n]`.
 pub fn grad_eclip_single_head(
     vision: &VisionTower,
     (tape, item): (&Tape, i64),

@@ -39,8 +39,8 @@ pub fn maps(
     by_prompt(recipes.iter().map(|recipe| finished(clip, tape, recipe, (contrast, None))).collect())
 }
 
-/// The same by recipes, of which each must fit the model. The tape must have been kept with at least
-/// each [`Recipe::plan`].
+/// The same by recipes, of which each must fit the model. The tape must have been kept with at
+/// least each [`Recipe::plan`].
 pub fn recipe_maps(
     clip: &Clip,
     tape: (&Tape, usize),
@@ -115,8 +115,8 @@ fn accounts(
     direct_effect(&clip.vision, tape, item, directions).accounts()
 }
 
-/// Raw maps of image `item`, before negative values are cut: directions `[P, E]` to `[P, n]` f32. The
-/// recipe must fit the tower ([`Recipe::check`]) and the tape the recipe ([`Recipe::plan`]).
+/// Raw maps of image `item`, before negative values are cut: directions `[P, E]` to `[P, n]` f32.
+/// The recipe must fit the tower ([`Recipe::check`]) and the tape the recipe ([`Recipe::plan`]).
 pub fn raw_map(
     vision: &VisionTower,
     tape: (&Tape, i64),
@@ -222,8 +222,8 @@ fn smoothed(
     .flatten(1, 2)
 }
 
-/// The mean of what `map` makes of the picture `[1, 3, S, S]`, mirrored and not, its values times 0.9,
-/// 1 and 1.1; mirror images are mirrored back. `map` gives `[P, rows, columns]`. As
+/// The mean of what `map` makes of the picture `[1, 3, S, S]`, mirrored and not, its values times
+/// 0.9, 1 and 1.1; mirror images are mirrored back. `map` gives `[P, rows, columns]`. As
 /// pytorch-grad-cam's `aug_smooth`.
 pub fn augmented(picture: &Tensor, map: impl Fn(&Tensor) -> Tensor) -> Tensor {
     let mut all = Vec::with_capacity(2 * FACTORS.len());

@@ -9,8 +9,9 @@ use super::contrast::to_vec;
 /// A spread below this share of the largest magnitude is rounding, not evidence.
 pub(super) const FLAT_RATIO: f32 = 1e-5;
 
-/// A map whose specificity is below this is the same for a prompt that says nothing.
-const LEAST_SPECIFICITY: f32 = 0.05;
+/// A map whose specificity is below this is that of a prompt that says nothing: they correlate by
+/// more than 0.99.
+const LEAST_SPECIFICITY: f32 = 0.01;
 
 /// A map whose faithfulness is below this names patches no better than chance does.
 const LEAST_FAITHFULNESS: f32 = 0.1;

@@ -16,8 +16,8 @@ use crate::models::clip::TapPlan;
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
-    /// Multi-head Grad-ECLIP: attended values, weighted by the gradient of the score and by how well
-    /// query and key agree (Zhao et al., ICML 2024).
+    /// Multi-head Grad-ECLIP: attended values, weighted by the gradient of the score and by how
+    /// well query and key agree (Zhao et al., ICML 2024).
     #[default]
     GradEclip,
     /// What each patch adds to the score directly, over all attention heads of all blocks; signed,
@@ -32,8 +32,8 @@ pub enum Method {
     Game,
     /// Channels weighted by their mean gradient (Selvaraju et al., ICCV 2017).
     GradCam,
-    /// Channels weighted by positive gradients, each divided by its second-order share (Chattopadhay
-    /// et al., WACV 2018).
+    /// Channels weighted by positive gradients, each divided by its second-order share
+    /// (Chattopadhay et al., WACV 2018).
     GradCamPlusPlus,
     /// Channels weighted by gradients that are averaged by activation (Fu et al., BMVC 2020).
     XGradCam,
@@ -49,8 +49,8 @@ pub enum Method {
     /// Channels weighted by the score of the picture masked with each; one forward pass a channel
     /// (Wang et al., CVPRW 2020).
     ScoreCam,
-    /// The product of all blocks' mean attention and identity; ignores the prompt (Abnar and Zuidema,
-    /// ACL 2020).
+    /// The product of all blocks' mean attention and identity; ignores the prompt (Abnar and
+    /// Zuidema, ACL 2020).
     Rollout,
     /// The same of attention weighted by its gradient, negative values cut (Gildenblat,
     /// vit-explain).
@@ -58,8 +58,8 @@ pub enum Method {
     /// *Modified network*: every patch attends to itself alone in the last block (Zhou et al., ECCV
     /// 2022).
     MaskClip,
-    /// *Modified network*: query-query attention in the last block, without residual and MLP (Lan et
-    /// al., ECCV 2024).
+    /// *Modified network*: query-query attention in the last block, without residual and MLP (Lan
+    /// et al., ECCV 2024).
     ClearClip,
     /// *Modified network*: key-key attention that favours neighbours in the last block, without
     /// residual and MLP (Hajimiri et al., WACV 2025).

@@ -4,8 +4,8 @@
 //!
 //! Every method reads one [`Tape`](crate::models::clip::Tape), the record of the forward pass that
 //! made the score, and runs no more of the net again than it differentiates. Each family of methods
-//! has its file; `make` is the one place that joins them: a [`Recipe`] in, maps out. All explain the
-//! *contrastive* cosine of [`Contrast`], which neither saturates nor vanishes.
+//! has its file; `make` is the one place that joins them: a [`Recipe`] in, maps out. All explain
+//! the *contrastive* cosine of [`Contrast`], which neither saturates nor vanishes.
 
 mod affinity;
 mod calibration;

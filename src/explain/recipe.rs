@@ -28,7 +28,8 @@ pub struct Recipe {
     /// Whether to spread the map over patches that attend to each other: class-aware attention
     /// affinity (Lin et al., "CLIP is Also an Efficient Segmenter", CVPR 2023).
     pub refined: bool,
-    /// The methods of an ensemble; empty: `grad_eclip`, `legrad` and `naclip`. Empty for all others.
+    /// The methods of an ensemble; empty: `grad_eclip`, `legrad` and `naclip`. Empty for all
+    /// others.
     pub members: Vec<Method>,
 }
 
@@ -39,8 +40,8 @@ pub struct Smoothing {
     /// Replace the sum over weighted channels by their first principal component; for class
     /// activation maps alone.
     pub eigen: bool,
-    /// Average over six pictures: the picture and its mirror image, each with normalised pixels times
-    /// 0.9, 1 and 1.1. Costs six forward passes more.
+    /// Average over six pictures: the picture and its mirror image, each with normalised pixels
+    /// times 0.9, 1 and 1.1. Costs six forward passes more.
     pub augmentation: bool,
 }
 

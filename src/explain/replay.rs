@@ -1,8 +1,9 @@
 //! The end of the net run again from one block's input, with a gradient.
 //!
-//! Only the class token reaches the head, so of the last block only its row is run. The forward pass
-//! is shared by all directions and each takes a backward pass of its own: copies of the picture for
-//! one joint pass would cost the forward pass once for each direction, and its memory too.
+//! Only the class token reaches the head, so of the last block only its row is run. The forward
+//! pass is shared by all directions and each takes a backward pass of its own: copies of the
+//! picture for one joint pass would cost the forward pass once for each direction, and its memory
+//! too.
 
 use tch::Tensor;
 

@@ -63,8 +63,8 @@ pub fn gradient_flow(
     row.narrow(1, 1, row.size()[1] - 1)
 }
 
-/// ∂⟨direction, unit embedding⟩/∂A of blocks `layers` (ascending) for image `item`, for one direction
-/// `[1, E]`: `[1, H, N, N]` each. In the last block all rows but the class token's are 0.
+/// ∂⟨direction, unit embedding⟩/∂A of blocks `layers` (ascending) for image `item`, for one
+/// direction `[1, E]`: `[1, H, N, N]` each. In the last block all rows but the class token's are 0.
 pub fn attention_gradients(
     vision: &VisionTower,
     (tape, item): (&Tape, i64),
@@ -93,8 +93,8 @@ pub fn attentions(
     })
 }
 
-/// Weights `[.., R, N]` with rows of 0 below, `[.., N, N]`: in the last block no token but the class
-/// token reaches the head.
+/// Weights `[.., R, N]` with rows of 0 below, `[.., N, N]`: in the last block no token but the
+/// class token reaches the head.
 fn square(weights: &Tensor) -> Tensor {
     let size = weights.size();
     let [rows, tokens] = [size[size.len() - 2], size[size.len() - 1]];

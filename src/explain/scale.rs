@@ -17,8 +17,8 @@ pub(super) fn scaled(maps: &Tensor, dim: i64) -> Tensor {
 }
 
 /// Maps `[P, n]` of one or several blocks as pytorch-grad-cam shows them, `[P, H, W]` from 0 to 1:
-/// each cut at 0, scaled, resized to `size_px` (height, width) bilinearly; then averaged over blocks
-/// and scaled again.
+/// each cut at 0, scaled, resized to `size_px` (height, width) bilinearly; then averaged over
+/// blocks and scaled again.
 pub fn as_grad_cam(blocks: &[Tensor], size_px: (i64, i64)) -> Tensor {
     let maps = blocks.iter().map(|map| {
         let (prompts, patches) = map.size2().expect("maps are [P, n]");
@@ -32,8 +32,8 @@ pub fn as_grad_cam(blocks: &[Tensor], size_px: (i64, i64)) -> Tensor {
 }
 
 /// Each value of `[P, n]` as its rank among its row, from 0 (least) to 1 (greatest); equal values
-/// share the middle of their ranks. Ranks do not depend on units. A row without spread has none: all
-/// are 0.5, for the ranks of rounding would look like evidence.
+/// share the middle of their ranks. Ranks do not depend on units. A row without spread has none:
+/// all are 0.5, for the ranks of rounding would look like evidence.
 pub fn rank_normalised(maps: &Tensor) -> Tensor {
     let count = maps.size()[1];
     let over = [1i64];

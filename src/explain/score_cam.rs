@@ -1,9 +1,9 @@
 //! Score-CAM: Wang et al., "Score-CAM: Score-Weighted Visual Explanations for Convolutional Neural
 //! Networks", CVPR Workshops 2020; constants as in pytorch-grad-cam.
 //!
-//! Each channel, stretched to 0..1 and to the picture's size, masks the picture; a channel weighs as
-//! much as the picture that it leaves scores. It needs one forward pass for each channel (768 for a
-//! ViT-B), and no gradient; all prompts share those passes.
+//! Each channel, stretched to 0..1 and to the picture's size, masks the picture; a channel weighs
+//! as much as the picture that it leaves scores. It needs one forward pass for each channel (768
+//! for a ViT-B), and no gradient; all prompts share those passes.
 
 use tch::{Kind, Tensor};
 

@@ -1,4 +1,5 @@
-//! Heatmaps against plain autograd: in Python (`tests/golden/explain.py`) and on random towers here.
+//! Heatmaps against plain autograd: in Python (`tests/golden/explain.py`) and on random towers
+//! here.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -12,8 +12,8 @@ use veriframe::vision::boxes::Rect;
 
 use super::explain::distance;
 
-/// Greatest difference allowed over the map's greatest magnitude. The net folds its batch norms, the
-/// reference does not.
+/// Greatest difference allowed over the map's greatest magnitude. The net folds its batch norms,
+/// the reference does not.
 const TOLERANCE: f64 = 2e-5;
 
 fn golden(file: &str) -> PathBuf {

@@ -83,7 +83,7 @@ fn cut_out(left: usize, top: usize, side: usize) -> Vec<u8> {
 }
 
 fn close(a: f32, b: f32) -> bool {
-    (a - b).abs() <= 1e-4 * a.abs().max(b.abs()).max(1e-3)
+    (a - b).abs() <= 1e-3 * a.abs().max(b.abs()).max(1e-3)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,7 +112,9 @@ async fn inside_a_look_stands_what_the_part_says_as_a_picture_of_its_own() {
         }
         // The overview saw the middle 36 of 48 px, and the look none of the corners.
         assert_eq!((values[0], values[11], values[8 * 12]), (0.0, 0.0, 0.0));
-        assert!(close(near.contrast, whole.contrast) && near.claim == whole.claim);
+        assert!(close(near.contrast, whole.contrast), "{} {}", near.contrast, whole.contrast);
+        let (claim, of_whole) = (near.claim.unwrap(), whole.claim.unwrap());
+        assert!((claim - of_whole).abs() < 1e-2, "{claim} {of_whole}");
         let statistics = near.statistics.unwrap();
         let greatest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         assert!(close(statistics.max, greatest), "{statistics:?} {greatest}");
@@ -172,11 +174,16 @@ async fn windows_cover_the_frame_and_every_encoding_has_them() {
 async fn detected_boxes_are_looked_at_and_nothing_found_changes_nothing() {
     let server = TestServer::start().await;
     let mut client = server.client().await;
-    let some = v1::HeatmapZoom { max_looks: Some(3), ..zoom(detected(&[CLASSES[1]], 0.0)) };
-    for map in explain(&mut client, query(Some(some))).await {
+    let some =
+        |classes: &[&str]| v1::HeatmapZoom { max_looks: Some(3), ..zoom(detected(classes, 0.0)) };
+    // Which class a random net prefers is a matter of chance.
+    let found = explain(&mut client, query(Some(some(&[])))).await.remove(0).looks;
+    let label = found[0].label.as_str();
+    assert!(CLASSES.contains(&label) && found.len() <= 3, "{found:?}");
+    for map in explain(&mut client, query(Some(some(&[label])))).await {
         assert!((1..=3).contains(&map.looks.len()), "{:?}", map.looks);
         for look in &map.looks {
-            assert_eq!(look.label, CLASSES[1]);
+            assert_eq!(look.label, label);
             let edges = look.r#box.unwrap();
             let (wide, high) = (edges.x2 - edges.x1, edges.y2 - edges.y1);
             assert!(close(wide, high) && wide >= 16.0, "{edges:?} is no square");

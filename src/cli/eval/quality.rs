@@ -105,7 +105,7 @@ pub(super) fn run(args: &QualityArgs, settings: &Settings) -> anyhow::Result<()>
     let catalog = catalog(settings)?;
     let bench = Bench { runtime: &runtime, clip: catalog.clip(None)?, args };
     let bar = output::progress(args.faces + args.fit_faces, "faces");
-    let mut look = |first: u64, faces: u64| {
+    let look = |first: u64, faces: u64| {
         let mut seen = Vec::new();
         for seed in (first..first + faces).take_while(|_| !stop.load(Ordering::Relaxed)) {
             seen.extend(bench.face(seed)?);

@@ -1,8 +1,8 @@
 //! One block of the image tower, opened: its steps one by one, for those who run a block again in
 //! another way than the tower does, or differentiate through a part of it.
 //!
-//! Every step computes in the block's kind (f32 in the last block); attention weights are f32 always,
-//! for a gradient with respect to them must keep its digits.
+//! Every step computes in the block's kind (f32 in the last block); attention weights are f32
+//! always, for a gradient with respect to them must keep its digits.
 
 use tch::{Kind, Tensor};
 
@@ -50,8 +50,8 @@ impl<'a> OpenBlock<'a> {
         [query, parts.remove(0), value]
     }
 
-    /// What the block's attention adds: attended values `[B, H, R, d]` through the output projection
-    /// to `[B, R, D]`.
+    /// What the block's attention adds: attended values `[B, H, R, d]` through the output
+    /// projection to `[B, R, D]`.
     pub fn project(self, attended: &Tensor) -> Tensor {
         let joined = attended.transpose(1, 2).flatten(2, 3);
         self.block.out.forward(&joined.to_kind(self.kind()))
