@@ -20,7 +20,7 @@ use crate::proto::v1;
 ///   veriframe verify a.jpg b.jpg --prompt "misshapen ear" --detect --json
 ///   veriframe verify face.png --prompt "짝짝이 동공 반사" --overlay heat.png
 ///   veriframe verify crowd.jpg --prompt "uneven teeth" --overlay heat.png --zoom=face
-///   veriframe verify face.png --prompt "misshapen ear" --heatmaps grad_eclip,legrad --check
+///   veriframe verify face.png --prompt "misshapen ear" --heatmaps legrad --check
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(super) struct VerifyArgs {

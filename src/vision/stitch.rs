@@ -94,7 +94,7 @@ mod tests {
     use crate::vision::boxes::Rect;
     use crate::vision::overlay::to_source;
 
-    fn heat<'a>(values: &'a [f32], grid: (usize, usize), area: [f32; 4]) -> Heat<'a> {
+    fn heat(values: &[f32], grid: (usize, usize), area: [f32; 4]) -> Heat<'_> {
         Heat { values, grid, area: Rect::new(area[0], area[1], area[2], area[3]) }
     }
 
@@ -127,7 +127,7 @@ mod tests {
         let look = heat(&[1.0, 2.0, 3.0, 4.0], (2, 2), [2.0, 2.0, 4.0, 4.0]);
         let values = stitched(&overview, &[look], (8, 8), (8, 8));
         let at = |x: usize, y: usize| values[y * 8 + x];
-        assert_eq!([at(2, 2), at(3, 2), at(2, 3), at(3, 3)], [1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(vec![at(2, 2), at(3, 2), at(2, 3), at(3, 3)], [1.0, 2.0, 3.0, 4.0]);
         let others = values.iter().filter(|&&value| (value - 5.0).abs() < 1e-6).count();
         assert_eq!(others, 60);
     }

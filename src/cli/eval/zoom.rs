@@ -36,7 +36,7 @@ const FRAME: [u8; 3] = [128; 3];
 /// Examples:
 ///   veriframe eval zoom
 ///   veriframe eval zoom --frame 3 --looks face,windows
-///   veriframe eval zoom --scales 1,2,4 --methods grad_eclip,legrad
+///   veriframe eval zoom --scales 1,2,4 --methods legrad
 ///   veriframe eval zoom --json --out zoom.json
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
@@ -135,7 +135,7 @@ impl Framed {
         let mut image = Rgb8::filled(SIDE_PX * times, SIDE_PX * times, FRAME);
         let mut site = vec![false; whole * whole];
         // Any spread that the seed settles.
-        let free = (SIDE_PX * (times - 1)) as u64 + 1;
+        let free = u64::from(SIDE_PX * (times - 1)) + 1;
         let (left, top) = (scene.spec.seed * 7919 % free, scene.spec.seed * 104_729 % free);
         for row in 0..side {
             let to = (top as usize + row) * whole + left as usize;
@@ -145,6 +145,15 @@ impl Framed {
         }
         Self { image: Arc::new(image), site }
     }
+}
+
+/// One face with and without one cue.
+struct Case {
+    with: Framed,
+    without: Framed,
+    cue: Cue,
+    /// One in each language.
+    claims: [String; 2],
 }
 
 /// Maps of one kind.
@@ -239,12 +248,13 @@ impl Bench<'_> {
             let mut ways = prompts(cue, true, language);
             ways.swap_remove(seed as usize % ways.len())
         });
-        self.compare(&with, &without, (cue, &claims), None, rows)?;
+        let case = Case { with, without, cue, claims };
+        self.compare(&case, None, rows)?;
         for &looking in &self.args.looks {
             for &grid_scale in &self.args.scales {
                 let margin_ratio = self.args.margin;
                 let zoom = Zoom { margin_ratio, grid_scale, ..Zoom::at(looking.place(cue)) };
-                self.compare(&with, &without, (cue, &claims), Some((looking, zoom)), rows)?;
+                self.compare(&case, Some((looking, zoom)), rows)?;
             }
         }
         Ok(())
@@ -252,22 +262,21 @@ impl Bench<'_> {
 
     fn compare(
         &self,
-        with: &Framed,
-        without: &Framed,
-        (cue, claims): (Cue, &[String]),
+        case: &Case,
         zoom: Option<(Looking, Zoom)>,
         rows: &mut Vec<Row>,
     ) -> anyhow::Result<()> {
         let looks = zoom.as_ref().map_or("no zoom", |(looking, _)| looking.name());
         let zoom = zoom.map(|(_, zoom)| zoom);
         let grid_scale = zoom.as_ref().map_or(1, |zoom| zoom.grid_scale);
-        let maps = self.maps(with, claims, zoom.clone())?;
-        let others = self.maps(without, claims, zoom)?;
+        let maps = self.maps(&case.with, &case.claims, zoom.clone())?;
+        let others = self.maps(&case.without, &case.claims, zoom)?;
+        let with = &case.with;
         let (width, height) = (with.image.width() as usize, with.image.height() as usize);
         let site = Site { width, height, mask: &with.site };
         for (map, other) in maps.iter().zip(&others) {
             let Some(placed) = Placement::measure(&shown(map)?, &site) else { continue };
-            let kind = (cue.name(), map.figures.method.name(), looks, grid_scale);
+            let kind = (case.cue.name(), map.figures.method.name(), looks, grid_scale);
             let same = |row: &Row| (row.cue, row.method, row.looks, row.grid_scale) == kind;
             let at = rows.iter().position(same).unwrap_or_else(|| {
                 let (cue, method, looks, grid_scale) = kind;
@@ -308,8 +317,8 @@ fn shown(map: &Heatmap) -> anyhow::Result<Map> {
     let Payload::Tensor { shape, data, .. } = &map.payload else {
         anyhow::bail!("the map is no tensor");
     };
-    let value = |bytes: &[u8]| bytes.try_into().map(f32::from_le_bytes).unwrap_or(f32::NAN);
-    let values = data.chunks_exact(size_of::<f32>()).map(value).collect();
+    let (bytes, _) = data.as_chunks::<{ size_of::<f32>() }>();
+    let values = bytes.iter().copied().map(f32::from_le_bytes).collect();
     Ok(Map { values, grid: (shape[0], shape[1]), area: map.area })
 }
 
