@@ -19,7 +19,8 @@ use crate::proto::v1;
 ///   veriframe verify face.png --prompt "uneven teeth" --prompt "even teeth"
 ///   veriframe verify a.jpg b.jpg --prompt "misshapen ear" --detect --json
 ///   veriframe verify face.png --prompt "짝짝이 동공 반사" --overlay heat.png
-///   veriframe verify face.png --prompt "misshapen ear" --heatmaps game,legrad --check
+///   veriframe verify crowd.jpg --prompt "uneven teeth" --overlay heat.png --zoom=face
+///   veriframe verify face.png --prompt "misshapen ear" --heatmaps legrad --check
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(super) struct VerifyArgs {
@@ -45,6 +46,11 @@ pub(super) struct VerifyArgs {
     /// picture only).
     #[arg(long, value_name = "PNG")]
     overlay: Option<PathBuf>,
+    /// Make heatmaps look closer at the detector's boxes of these classes, comma-separated; at
+    /// all boxes where it is given without a class.
+    #[arg(long, value_name = "CLASS", num_args = 0..=1, value_delimiter = ',',
+          default_missing_value = "")]
+    zoom: Option<Vec<String>>,
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
@@ -57,6 +63,10 @@ pub(super) fn run(args: &VerifyArgs, settings: &Settings) -> anyhow::Result<()> 
         args.overlay.is_none() || args.images.len() == 1,
         "--overlay takes one picture, got {}",
         args.images.len()
+    );
+    anyhow::ensure!(
+        args.zoom.is_none() || args.overlay.is_some() || !args.heatmaps.is_empty(),
+        "--zoom is about heatmaps: give --overlay or --heatmaps too"
     );
     tokio::runtime::Runtime::new()?.block_on(verify(args, settings))
 }
@@ -112,6 +122,7 @@ fn heatmaps(args: &VerifyArgs) -> Option<v1::HeatmapQuery> {
         methods: args.heatmaps.iter().map(|&method| on_the_wire(method).into()).collect(),
         encoding: encoding.into(),
         check: args.check,
+        zoom: args.zoom.as_deref().map(looks),
         ..Default::default()
     })
 }
@@ -120,6 +131,14 @@ fn heatmaps(args: &VerifyArgs) -> Option<v1::HeatmapQuery> {
 fn on_the_wire(method: Method) -> v1::HeatmapMethod {
     let name = format!("HEATMAP_METHOD_{}", method.name().to_uppercase());
     v1::HeatmapMethod::from_str_name(&name).unwrap_or_default()
+}
+
+/// Looks at the boxes of these classes; at all where none is named.
+fn looks(classes: &[String]) -> v1::HeatmapZoom {
+    let named = classes.iter().filter(|class| !class.is_empty()).cloned().collect();
+    let detected = v1::ZoomDetected { classes: named, ..Default::default() };
+    let place = v1::heatmap_zoom::Where::Detected(detected);
+    v1::HeatmapZoom { r#where: Some(place), ..Default::default() }
 }
 
 fn show(path: &Path, answer: &v1::VerifyResponse) {
@@ -139,7 +158,23 @@ fn show(path: &Path, answer: &v1::VerifyResponse) {
             head.extend(["faithful", "stable", "agrees"]);
         }
         output::table(&head, &rows);
+        let looks: Vec<Vec<String>> = maps.heatmaps.iter().flat_map(look_rows).collect();
+        if !looks.is_empty() {
+            output::table(&["prompt", "looked at", "x1, y1, x2, y2", "contrast"], &looks);
+        }
     }
+}
+
+fn look_rows(map: &v1::Heatmap) -> impl Iterator<Item = Vec<String>> {
+    map.looks.iter().map(|look| {
+        let edges = look.r#box.unwrap_or_default();
+        vec![
+            map.prompt.clone(),
+            look.label.clone(),
+            format!("{:.0}, {:.0}, {:.0}, {:.0}", edges.x1, edges.y1, edges.x2, edges.y2),
+            format!("{:+.4}", look.contrast),
+        ]
+    })
 }
 
 fn map_row(map: &v1::Heatmap) -> Vec<String> {
@@ -235,13 +270,18 @@ fn map_json(map: &v1::Heatmap) -> Value {
             "layer_agreement": checks.layer_agreement,
         })
     });
+    let looks = map.looks.iter().map(|look| {
+        let edges = look.r#box.unwrap_or_default();
+        let edges = [edges.x1, edges.y1, edges.x2, edges.y2];
+        json!({ "label": look.label, "box": edges, "contrast": look.contrast })
+    });
     json!({
         "prompt": map.prompt, "method": map.method().as_str_name(),
         "status": map.quality().as_str_name(), "hit_probability": map.hit_probability,
         "contrast": map.contrast, "claim": map.claim, "specificity": map.specificity,
         "signal_to_noise": map.signal_to_noise, "effective_patches": map.effective_patches,
         "rival": map.rival, "modified_network": map.modified_network, "layer": map.layer,
-        "checks": checks,
+        "checks": checks, "looks": looks.collect::<Vec<_>>(),
     })
 }
 

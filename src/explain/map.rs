@@ -60,6 +60,32 @@ pub struct RawMap {
     pub quality: Quality,
 }
 
+impl RawMap {
+    /// This map of a whole picture once closer looks were put into it: `values` on a finer `grid`,
+    /// of which `reach` cells make a patch of this map, and the greatest contrast of the picture and
+    /// the looks. Figures of the values are taken anew, and the whole picture's stay.
+    #[must_use]
+    pub fn with_looks(
+        &self,
+        values: Vec<f32>,
+        grid: (usize, usize),
+        (reach, margin): (usize, f32),
+    ) -> Self {
+        let mut map = Self {
+            grid,
+            effective_patches: effective_patches(&values),
+            rival: rival(&values, grid.1, reach),
+            stats: stats(&values),
+            hit_probability: None,
+            accounting: None,
+            values,
+            ..self.clone()
+        };
+        map.quality = judge(&map.values, &Self { margin, values: Vec::new(), ..map.clone() });
+        map
+    }
+}
+
 /// Figures of a raw map over its patches.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stats {
@@ -170,7 +196,7 @@ pub(super) fn finish(method: Method, raw: &Tensor, known: &Known<'_>) -> Vec<Raw
             grid: (side, patches / side),
             quality: Quality::Ok,
             effective_patches: effective_patches(&values),
-            rival: rival(&values, patches / side),
+            rival: rival(&values, patches / side, 1),
             values,
             stats: stats(map),
             margin,
@@ -215,15 +241,15 @@ fn effective_patches(values: &[f32]) -> f32 {
     if squares > 0.0 { (heat().sum::<f64>().powi(2) / squares) as f32 } else { 0.0 }
 }
 
-/// The greatest positive value that does not touch the greatest of all, over that one.
-fn rival(values: &[f32], columns: usize) -> f32 {
+/// The greatest positive value more than `reach` cells from the greatest of all, over that one.
+fn rival(values: &[f32], columns: usize, reach: usize) -> f32 {
     let hottest = |among: &mut dyn Iterator<Item = (usize, f32)>| {
         among.max_by(|(_, a), (_, b)| a.total_cmp(b)).filter(|&(_, value)| value > 0.0)
     };
     let Some((peak, heat)) = hottest(&mut values.iter().copied().enumerate()) else { return 0.0 };
     let touches = |at: usize| {
         let rows = (at / columns).abs_diff(peak / columns);
-        rows <= 1 && (at % columns).abs_diff(peak % columns) <= 1
+        rows <= reach && (at % columns).abs_diff(peak % columns) <= reach
     };
     let others = &mut values.iter().copied().enumerate().filter(|&(at, _)| !touches(at));
     hottest(others).map_or(0.0, |(_, value)| value / heat)
@@ -337,10 +363,13 @@ mod tests {
     fn a_second_peak_is_a_rival_and_a_neighbour_is_none() {
         let mut values = [0.0; 16];
         (values[0], values[1], values[5]) = (4.0, 3.0, 3.5);
-        assert!(rival(&values, 4).abs() < 1e-6);
+        let near = |got: f32, expected: f32| assert!((got - expected).abs() < 1e-6, "{got}");
+        near(rival(&values, 4, 1), 0.0);
         values[15] = 2.0;
-        assert!((rival(&values, 4) - 0.5).abs() < 1e-6);
-        assert!(rival(&[0.0; 16], 4).abs() < 1e-6);
+        near(rival(&values, 4, 1), 0.5);
+        // All is within reach of the hottest.
+        near(rival(&values, 4, 3), 0.0);
+        near(rival(&[0.0; 16], 4, 1), 0.0);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! need the picture.
 
 use super::limits::{RequestLimits, number, share};
+use super::zoom::convert_zoom;
 use crate::explain::{Method, Recipe, Smoothing};
 use crate::proto::v1;
 use crate::serving::ServingError;
@@ -170,7 +171,7 @@ fn convert_heatmaps(
     part: v1::HeatmapQuery,
     limits: &RequestLimits,
 ) -> Result<Heatmaps, ServingError> {
-    let v1::HeatmapQuery { model, prompts, methods, null_prompts, check, .. } = part;
+    let v1::HeatmapQuery { model, prompts, methods, null_prompts, check, zoom, .. } = part;
     limits.prompts("heatmaps.prompts", &prompts)?;
     let nulls = nulls("heatmaps.null_prompts", null_prompts, limits)?;
     let maps = Heatmaps {
@@ -180,6 +181,7 @@ fn convert_heatmaps(
         resolution: convert_resolution(part.resolution)?,
         encoding: convert_encoding(part.encoding)?,
         check,
+        zoom: zoom.map(|zoom| convert_zoom(zoom, limits)).transpose()?,
         recipes: convert_recipes(&methods, part.options.unwrap_or_default())?,
     };
     Ok(maps)

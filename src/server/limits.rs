@@ -25,6 +25,8 @@ pub struct RequestLimits {
     pub max_regions: usize,
     /// Scored boxes times prompts. Default 16 384.
     pub max_region_scores: usize,
+    /// Closer looks for the heatmaps of one frame. Default 64.
+    pub max_looks: usize,
     /// Prompts times methods. Default 64.
     pub max_heatmaps: usize,
     /// All heatmaps of one frame as sent. Default 64 MiB.
@@ -46,6 +48,7 @@ impl Default for RequestLimits {
             max_detections: 1000,
             max_regions: 256,
             max_region_scores: 16_384,
+            max_looks: 64,
             max_heatmaps: 64,
             max_heatmap_bytes: 64 << 20,
             max_in_flight: 64,
@@ -65,6 +68,7 @@ impl RequestLimits {
         bounds.number("max_detections", self.max_detections, 1..=100_000);
         bounds.number("max_regions", self.max_regions, 1..=65_536);
         bounds.number("max_region_scores", self.max_region_scores, 1..=16_777_216);
+        bounds.number("max_looks", self.max_looks, 1..=1024);
         bounds.number("max_heatmaps", self.max_heatmaps, 1..=65_536);
         bounds.bytes("max_heatmap_bytes", self.max_heatmap_bytes, 1 << 10..=1 << 30);
         bounds.number("max_in_flight", self.max_in_flight, 1..=4096);

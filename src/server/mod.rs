@@ -29,6 +29,7 @@ mod status;
 mod stream;
 pub mod tls;
 mod watch;
+mod zoom;
 
 use std::future::Future;
 use std::sync::Arc;

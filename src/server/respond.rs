@@ -9,8 +9,8 @@ use crate::proto::v1;
 use crate::serving::ModelIdentity;
 use crate::serving::clip::TextEmbedding;
 use crate::verification::{
-    Detected, DetectionResult, Dtype, Heatmap, HeatmapsResult, Payload, RegionsResult, Score,
-    SimilarityResult, Timing, VerifyResult,
+    Detected, DetectionResult, Dtype, Heatmap, HeatmapLook, HeatmapsResult, Payload, RegionsResult,
+    Score, SimilarityResult, Timing, VerifyResult,
 };
 use crate::vision::boxes::Rect;
 use crate::vision::resize::Fit;
@@ -121,7 +121,13 @@ fn heatmap(map: Heatmap) -> v1::Heatmap {
         hit_probability: figures.hit_probability,
         checks: figures.checks.as_ref().map(checks),
         modified_network: map.modified_network,
+        looks: map.looks.into_iter().map(look).collect(),
     }
+}
+
+fn look(look: HeatmapLook) -> v1::HeatmapLook {
+    let HeatmapLook { area, label, contrast } = look;
+    v1::HeatmapLook { r#box: Some(rect(area)), contrast, label }
 }
 
 fn checks(found: &Checks) -> v1::HeatmapChecks {

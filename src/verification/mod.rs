@@ -9,12 +9,14 @@ mod result;
 mod score;
 pub mod temporal;
 mod verify;
+mod zoom;
 
 pub use request::{
     Detected, Detection, Encoding, Frame, Heatmaps, Regions, Resolution, Similarity, VerifyRequest,
+    Zoom, ZoomPlace,
 };
 pub use result::{
-    DetectionResult, Dtype, Heatmap, HeatmapsResult, Payload, Region, RegionsResult, Score,
-    SimilarityResult, Timing, VerifyResult,
+    DetectionResult, Dtype, Heatmap, HeatmapLook, HeatmapsResult, Payload, Region, RegionsResult,
+    Score, SimilarityResult, Timing, VerifyResult,
 };
 pub use verify::{Texts, decode, verify, verify_image};

@@ -116,6 +116,8 @@ pub struct Heatmaps {
     pub recipes: Vec<Recipe>,
     /// Whether each map is checked with further forward passes.
     pub check: bool,
+    /// Where to look closer, if anywhere.
+    pub zoom: Option<Zoom>,
     /// Null prompts that the contrast is taken against; the server's bank where `None`.
     pub nulls: Option<Vec<String>>,
     /// The size of the maps.
@@ -131,11 +133,56 @@ impl Default for Heatmaps {
             prompts: Vec::new(),
             recipes: vec![Recipe::default()],
             check: false,
+            zoom: None,
             nulls: None,
             resolution: Resolution::Grid,
             encoding: Encoding::F32,
         }
     }
+}
+
+/// Looks closer than the whole frame.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Zoom {
+    /// Where.
+    pub place: ZoomPlace,
+    /// A box is widened on every side by this share of its size, and then to a square, 0 to 1.
+    /// Default 0.3.
+    pub margin_ratio: f32,
+    /// At most this many looks, at least 1. Default 16.
+    pub max_looks: usize,
+    /// Side of a look's picture as a multiple of the model's own, 1 to 4. Default 1.
+    pub grid_scale: u32,
+}
+
+impl Zoom {
+    /// With the defaults.
+    pub fn at(place: ZoomPlace) -> Self {
+        Self { place, margin_ratio: 0.3, max_looks: 16, grid_scale: 1 }
+    }
+}
+
+/// Where closer looks are taken.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ZoomPlace {
+    /// At a detector's boxes.
+    Detected {
+        /// Name of a detector; the default one where `None`.
+        model: Option<String>,
+        /// Only boxes of these class names; all where empty.
+        classes: Vec<String>,
+        /// Boxes below this confidence are left out, 0 to 1.
+        min_confidence: f32,
+    },
+    /// At these boxes, in pixels of the frame; each has a width and a height.
+    Regions(Vec<Rect>),
+    /// In windows spread evenly over the frame.
+    Window {
+        /// Side of a window as a share of the frame's shorter side, above 0, at most 1.
+        side_ratio: f32,
+        /// How much neighbours overlap at least, as a share of their side, 0 to below 1.
+        overlap_ratio: f32,
+    },
 }
 
 /// The size of a heatmap.

@@ -116,8 +116,21 @@ pub struct Heatmap {
     pub fit: Fit,
     /// What the grid covers, in pixels of the frame.
     pub area: Rect,
+    /// The closer looks that it was put together from; none where nothing was looked at closer.
+    pub looks: Vec<HeatmapLook>,
     /// The map's figures; its values are in the payload, and left out here.
     pub figures: RawMap,
+}
+
+/// One closer look's part in a heatmap.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeatmapLook {
+    /// What was looked at, in pixels of the frame.
+    pub area: Rect,
+    /// Class of the box that was detected there; empty where none was.
+    pub label: String,
+    /// The contrastive cosine of this look.
+    pub contrast: f32,
 }
 
 /// A heatmap as it is sent.

@@ -12,6 +12,7 @@ use super::result::{
     VerifyResult,
 };
 use super::score::scores;
+use super::zoom::{Closer, put_together};
 use crate::explain::{RawMap, Recipe};
 use crate::serving::clip::{ClipService, ImageEmbedding, MapJob, StageTiming, TextEmbedding};
 use crate::serving::yolo::DetectorService;
@@ -157,10 +158,10 @@ impl Heatmaps {
 }
 
 /// One frame before the models of one moment.
-struct View<'a> {
-    models: &'a Snapshot<'a>,
-    image: &'a Arc<Rgb8>,
-    terms: Terms,
+pub(super) struct View<'a> {
+    pub(super) models: &'a Snapshot<'a>,
+    pub(super) image: &'a Arc<Rgb8>,
+    pub(super) terms: Terms,
 }
 
 impl View<'_> {
@@ -177,7 +178,7 @@ impl View<'_> {
         };
         let clip = self.models.clip(model)?;
         if let Some(part) = maps {
-            clip.admits(&part.recipes, part.prompts.len(), part.check)?;
+            part.affordable(&clip, part.prompts.len())?;
         }
         let scored = async {
             let Some(part) = similarity else { return Ok(None) };
@@ -190,9 +191,15 @@ impl View<'_> {
         let (scored, mapped) = tokio::try_join!(scored, mapped)?;
         let job =
             maps.zip(mapped.as_ref()).map(|(part, texts)| texts.job(&part.recipes, part.check));
-        let seen = clip.embed_image(Arc::clone(self.image), job, self.terms).await?;
+        let closer = async {
+            let (Some(part), Some(texts)) = (maps, mapped.as_ref()) else { return Ok(Vec::new()) };
+            self.look_closer(&clip, part, texts).await
+        };
+        let whole = clip.embed_image(Arc::clone(self.image), job, self.terms);
+        let (seen, closer) = tokio::try_join!(whole, closer)?;
         let started = Instant::now();
-        let stages = vec![seen.timing];
+        let mut stages = vec![seen.timing];
+        stages.extend(closer.iter().map(|look| look.timing));
         let similarity = similarity.zip(scored).map(|(part, texts)| SimilarityResult {
             model: clip.identity().clone(),
             scores: texts.scores(&part.prompts, &seen.vector, &clip),
@@ -200,7 +207,7 @@ impl View<'_> {
         });
         let heatmaps = match maps.zip(mapped) {
             None => None,
-            Some((part, texts)) => Some(self.draw(&clip, part, texts, seen).await?),
+            Some((part, texts)) => Some(self.draw(&clip, part, texts, (seen, closer)).await?),
         };
         let postprocess = Lap::since(Stage::Postprocess, started).record();
         Ok(Looked { similarity, heatmaps, stages, postprocess })
@@ -212,7 +219,7 @@ impl View<'_> {
         clip: &ClipService,
         part: &Heatmaps,
         texts: Texts,
-        seen: ImageEmbedding,
+        (seen, closer): (ImageEmbedding, Vec<Closer>),
     ) -> Result<HeatmapsResult, ServingError> {
         let heads: Vec<(String, String, bool)> = part
             .prompts
@@ -228,16 +235,21 @@ impl View<'_> {
         let (resolution, encoding) = (part.resolution, part.encoding);
         let heatmaps = blocking(slot, move || {
             let maps = heads.into_iter().zip(seen.maps);
-            maps.map(|((prompt, layer, modified_network), map)| Heatmap {
-                payload: encode::payload(&map, &image, area, resolution, encoding),
-                prompt,
-                layer,
-                modified_network,
-                fit,
-                area,
-                figures: RawMap { values: Vec::new(), ..map },
-            })
-            .collect()
+            maps.enumerate()
+                .map(|(at, ((prompt, layer, modified_network), map))| {
+                    let (map, area, looks) = put_together((map, area), &closer, at, &image);
+                    Heatmap {
+                        payload: encode::payload(&map, &image, area, resolution, encoding),
+                        prompt,
+                        layer,
+                        modified_network,
+                        fit,
+                        area,
+                        looks,
+                        figures: RawMap { values: Vec::new(), ..map },
+                    }
+                })
+                .collect()
         })
         .await?;
         Ok(HeatmapsResult { model: clip.identity().clone(), heatmaps, nulls: texts.null_prompts })
@@ -419,7 +431,7 @@ fn suppression(detector: &DetectorService, asked: &Detection) -> Result<NmsOptio
 }
 
 /// Indices of class names; an unknown one is an error that lists the known.
-fn known_classes(
+pub(super) fn known_classes(
     field: &str,
     detector: &DetectorService,
     names: &[String],

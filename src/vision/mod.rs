@@ -9,4 +9,5 @@ pub mod letterbox;
 pub mod overlay;
 mod raw;
 pub mod resize;
+pub mod stitch;
 pub mod thumbnail;

@@ -203,6 +203,22 @@ fn the_last_blocks_short_cut_is_the_same_whatever_is_kept() {
     });
 }
 
+/// Expectations of `tests/golden/finer_grid.py`.
+#[test]
+fn other_sides_than_the_nets_own_equal_transformers() {
+    let checkpoint = ClipCheckpoint::open(&golden().join("f32")).unwrap();
+    let clip = checkpoint.build(Device::Cpu, Kind::Float).unwrap();
+    let expected = tensors(&golden().join("../finer_grid.safetensors"));
+    assert_eq!(expected.len(), 8);
+    for size in ["48x48", "40x40", "32x56", "16x16"] {
+        let pixels = &expected[&format!("{size}.pixels")];
+        let got = tch::no_grad(|| clip.vision.encode(pixels, TapPlan::Nothing).embedding);
+        let distance = largest(&got, &expected[&format!("{size}.embedding")]);
+        println!("{size}: {distance}");
+        assert!(distance <= 1e-5, "{size}: {distance}");
+    }
+}
+
 #[test]
 fn texts_in_one_batch_do_not_touch_each_other() {
     for name in TINY {

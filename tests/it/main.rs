@@ -36,3 +36,4 @@ mod torchscript;
 mod verify;
 mod weights;
 mod yolo;
+mod zoom;

@@ -7,6 +7,7 @@ mod gallery;
 mod quality;
 mod served;
 mod tables;
+mod zoom;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ const FIRST: u64 = HELD_OUT + 100_000;
 ///   veriframe eval --json > figures.json
 ///   veriframe eval explain
 ///   veriframe eval quality
+///   veriframe eval zoom
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment, args_conflicts_with_subcommands = true)]
 pub(super) struct EvalArgs {
@@ -61,6 +63,8 @@ enum EvalCommand {
     Explain(explain::ExplainArgs),
     /// Measure whether the figures of a heatmap tell if it points at the thing, and calibrate them.
     Quality(quality::QualityArgs),
+    /// Measure whether heatmaps point better where the model looks closer.
+    Zoom(zoom::ZoomArgs),
 }
 
 impl EvalArgs {
@@ -69,6 +73,7 @@ impl EvalArgs {
         match &self.what {
             Some(EvalCommand::Explain(args)) => &args.models,
             Some(EvalCommand::Quality(args)) => &args.models,
+            Some(EvalCommand::Zoom(args)) => &args.models,
             None => &self.models,
         }
     }
@@ -79,6 +84,7 @@ pub(super) fn run(args: &EvalArgs, settings: &Settings) -> anyhow::Result<()> {
     match &args.what {
         Some(EvalCommand::Explain(args)) => explain::run(args, settings),
         Some(EvalCommand::Quality(args)) => quality::run(args, settings),
+        Some(EvalCommand::Zoom(args)) => zoom::run(args, settings),
         None => faces::run(args, settings),
     }
 }

@@ -101,6 +101,17 @@ impl Preprocess {
         }
     }
 
+    /// The whole picture at `side_px` × `side_px`, by the same filter and without the crop: for what
+    /// was cut out square before.
+    pub fn whole(&self, image: &Rgb8, side_px: u32) -> (Rgb8, Fit) {
+        let fit = Fit {
+            scale_x: side_px as f32 / image.width() as f32,
+            scale_y: side_px as f32 / image.height() as f32,
+            ..Fit::IDENTITY
+        };
+        (resize(image, side_px, side_px, self.filter), fit)
+    }
+
     /// Pixels `[B, S, S, 3]` u8 to `[B, 3, S, S]` f32, scaled and normalised, on their device.
     pub fn normalise(&self, pixels: &Tensor) -> Tensor {
         let channel = |values: &[f64; 3]| {

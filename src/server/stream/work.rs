@@ -101,7 +101,10 @@ impl Answering {
                 Some(_) | None => &maps.prompts,
             };
             let clip = self.catalog.clip(maps.model.as_deref().or(shared))?;
-            clip.admits(&maps.recipes, prompts.len(), maps.check)?;
+            maps.affordable(&clip, prompts.len())?;
+            if let Some(detector) = maps.detector() {
+                self.catalog.detector(detector)?;
+            }
         }
         if asked.detection.is_some() || asked.regions.is_some() {
             let detector = asked.detection.as_ref().and_then(|part| part.model.as_deref());

@@ -144,24 +144,52 @@ impl ClipService {
         prompts: usize,
         check: bool,
     ) -> Result<(), ServingError> {
-        let depth = self.depth_of_tower();
-        let width = self.checkpoint.config.vision.hidden_size as usize;
+        let (depth, limit) = (self.depth_of_tower(), self.heatmaps.max_passes);
         let refused = |reason| ServingError::invalid("heatmaps", reason);
         for recipe in recipes {
             recipe.check(depth).map_err(|error| refused(error.to_string()))?;
         }
-        let passes = recipes.iter().map(|recipe| recipe.passes((depth, width), check));
-        let (passes, limit) = (passes.sum::<usize>() * prompts, self.heatmaps.max_passes);
+        let passes = self.passes(recipes, check) * prompts;
         if passes <= limit {
             return Ok(());
         }
-        let mut costs = recipes
-            .iter()
-            .map(|recipe| format!("{} {}", recipe.method, recipe.passes((depth, width), check)));
-        let costs = costs.by_ref().collect::<Vec<_>>().join(", ");
+        let cost = |recipe: &Recipe| {
+            format!("{} {}", recipe.method, self.passes(std::slice::from_ref(recipe), check))
+        };
+        let costs = recipes.iter().map(cost).collect::<Vec<_>>().join(", ");
         Err(refused(format!(
             "takes about {passes} forward passes, limit {limit}; a prompt takes: {costs}"
         )))
+    }
+
+    /// Whether `looks` closer looks at `grid_scale` times the model's own side, each with maps of
+    /// `prompts` prompts by `recipes`, are cheap enough beside the maps of the whole picture, which
+    /// [are admitted](Self::admits) by themselves.
+    pub fn admits_looks(
+        &self,
+        (recipes, check): (&[Recipe], bool),
+        prompts: usize,
+        (looks, grid_scale): (usize, u32),
+    ) -> Result<(), ServingError> {
+        let area = (grid_scale * grid_scale) as usize;
+        let look = area * (1 + self.passes(recipes, false) * prompts);
+        let whole = self.passes(recipes, check) * prompts;
+        let (passes, limit) = (whole + looks * look, self.heatmaps.max_passes);
+        if passes <= limit {
+            return Ok(());
+        }
+        let reason = format!(
+            "takes about {passes} forward passes, limit {limit}: {looks} looks of {look}, and {whole} \
+             for the whole picture"
+        );
+        Err(ServingError::invalid("heatmaps.zoom", reason))
+    }
+
+    /// Forward passes that maps of one prompt take, about, beyond the one that makes the score.
+    fn passes(&self, recipes: &[Recipe], check: bool) -> usize {
+        let width = self.checkpoint.config.vision.hidden_size as usize;
+        let size = (self.depth_of_tower(), width);
+        recipes.iter().map(|recipe| recipe.passes(size, check)).sum()
     }
 
     /// The layers that a recipe reads, by checkpoint key: `vision_model.encoder.layers.8-11`, or
@@ -270,10 +298,37 @@ impl ClipService {
         maps: Option<MapJob>,
         terms: Terms,
     ) -> Result<ImageEmbedding, ServingError> {
+        self.embed(maps, terms, move |checkpoint| checkpoint.preprocess.apply(&image)).await
+    }
+
+    /// The same of a square picture, seen whole at `grid_scale` times the side that the model was
+    /// made for.
+    pub async fn look_closer(
+        &self,
+        square: Rgb8,
+        maps: MapJob,
+        grid_scale: u32,
+        terms: Terms,
+    ) -> Result<ImageEmbedding, ServingError> {
+        let prepare = move |checkpoint: &ClipCheckpoint| {
+            let own_px = checkpoint.config.vision.image_size as u32;
+            checkpoint.preprocess.whole(&square, own_px * grid_scale)
+        };
+        self.embed(Some(maps), terms, prepare).await
+    }
+
+    /// The embedding of the square pixels that `prepare` makes.
+    async fn embed(
+        &self,
+        maps: Option<MapJob>,
+        terms: Terms,
+        prepare: impl FnOnce(&ClipCheckpoint) -> (Rgb8, Fit) + Send + 'static,
+    ) -> Result<ImageEmbedding, ServingError> {
         let started = Instant::now();
         let checkpoint = Arc::clone(&self.checkpoint);
         let slot = self.cpu.until(terms).await?;
-        let (pixels, fit) = blocking(slot, move || checkpoint.preprocess.apply(&image)).await?;
+        let (pixels, fit) = blocking(slot, move || prepare(&checkpoint)).await?;
+        let side = pixels.width() as f32;
         let preprocess = Lap::since(Stage::Preprocess, started).record();
         let submitted = Instant::now();
         let done = self.submit(ClipInput::Image { pixels, maps }, terms).await?;
@@ -283,7 +338,6 @@ impl ClipService {
         record_device(&self.identity.name, submitted, &done.timing, explain);
         let Timing { queue, run, batch } = done.timing;
         let timing = StageTiming { preprocess, queue, inference: run, explain, batch };
-        let side = self.checkpoint.config.vision.image_size as f32;
         let area = fit.to_source(Rect::new(0.0, 0.0, side, side));
         Ok(ImageEmbedding { vector, maps, fit, area, timing })
     }

@@ -18,7 +18,7 @@ pub enum ClipInput {
     Text(Vec<i64>),
     /// Preprocessed pixels, and the maps to make.
     Image {
-        /// `[S, S, 3]` u8.
+        /// `[S, S, 3]` u8; S is the model's own side or a multiple of it.
         pixels: Rgb8,
         /// Heatmaps, where asked for.
         maps: Option<MapJob>,
@@ -41,13 +41,16 @@ pub enum ClipOutput {
     },
 }
 
-/// The two towers share a device but not a batch.
+/// The two towers share a device but not a batch, and neither do pictures of two sizes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Tower {
     /// Token ids.
     Text,
     /// Pixels.
-    Image,
+    Image {
+        /// Side of the picture in pixels.
+        side_px: u32,
+    },
 }
 
 /// The net in its device thread.
@@ -157,7 +160,7 @@ impl BatchModel for ClipWorker {
     fn key(input: &ClipInput) -> Tower {
         match input {
             ClipInput::Text(_) => Tower::Text,
-            ClipInput::Image { .. } => Tower::Image,
+            ClipInput::Image { pixels, .. } => Tower::Image { side_px: pixels.width() },
         }
     }
 
