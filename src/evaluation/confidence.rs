@@ -95,7 +95,7 @@ fn auroc(told: &[Told]) -> Option<f64> {
     }
     let (mut ranks, mut before) = (0.0, 0);
     for equal in sorted.chunk_by(|a, b| a.probability.total_cmp(&b.probability).is_eq()) {
-        let rank = before as f64 + (equal.len() as f64 + 1.0) / 2.0;
+        let rank = before as f64 + f64::midpoint(equal.len() as f64, 1.0);
         ranks += rank * equal.iter().filter(|one| one.hit).count() as f64;
         before += equal.len();
     }

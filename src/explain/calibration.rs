@@ -31,6 +31,8 @@ const STEPS: usize = 50;
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
+    /// SHA-256 of the weights it was fitted for, hexadecimal: it holds for no others.
+    pub checksum: String,
     /// The pictures it was fitted on, in words.
     pub fitted_on: String,
     /// By method.
@@ -253,7 +255,7 @@ mod tests {
         let fit = Logistic { bias: 0.0, weights: vec![1.0], means: vec![0.0], scales: vec![1.0] };
         let methods =
             BTreeMap::from([(Method::GradEclip, MethodFit { quick: fit, checked: None })]);
-        let file = Calibration { fitted_on: "nothing".to_owned(), methods };
+        let file = Calibration { methods, ..Calibration::default() };
         let json = serde_json::to_string(&file).unwrap();
         let error = Calibration::parse(&json).unwrap_err();
         assert_eq!(error, "grad_eclip has [1, 1, 1] numbers, needs 6 each");

@@ -131,9 +131,12 @@ impl Recipe {
     /// Forward passes that it takes beyond the one that makes the score, about, in a tower of `depth`
     /// blocks of `width` channels; a backward pass counts as one. `checked`: with checks.
     pub fn passes(&self, (depth, width): (usize, usize), checked: bool) -> usize {
-        let each = self.members().into_iter().map(|member| match member {
-            Method::ScoreCam => width * self.layers_in(depth).len(),
-            member => usize::from(member.differentiates_blocks()),
+        let each = self.members().into_iter().map(|member| {
+            if member == Method::ScoreCam {
+                width * self.layers_in(depth).len()
+            } else {
+                usize::from(member.differentiates_blocks())
+            }
         });
         let pictures = if self.smoothing.augmentation { AUGMENTED_PICTURES } else { 1 };
         let own = pictures * each.sum::<usize>() + (pictures - 1);

@@ -91,9 +91,10 @@ impl Replicas {
 
 /// Why an engine did not start, in the words of what built its replicas.
 pub(super) fn not_started(error: EngineError) -> String {
-    match error {
-        EngineError::Device(reason) | EngineError::Panicked(reason) => reason,
-        other => other.to_string(),
+    if let EngineError::Device(reason) | EngineError::Panicked(reason) = error {
+        reason
+    } else {
+        error.to_string()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Sanity checks (Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018) on the built-in
+//! Sanity checks (Adebayo et al., "Sanity Checks for Saliency Maps", 2018) on the built-in
 //! model: a map must hang on what the net has learnt and on what it is asked, and on nothing else.
 
 use std::fs;

@@ -108,6 +108,10 @@ async fn a_cue_is_told_from_its_opposite_and_its_parts_are_found() {
     let Some(v1::heatmap::Content::Tensor(tensor)) = &maps[0].content else { panic!("{maps:?}") };
     assert_eq!((maps.len(), tensor.shape.as_slice()), (2, [14, 14].as_slice()));
     assert_eq!(tensor.data.len(), 14 * 14 * 4);
+    for map in maps {
+        let probability = map.hit_probability.expect("the built-in model has a calibration");
+        assert!((0.0..=1.0).contains(&probability), "{probability}");
+    }
     let timing = answer.timing.unwrap();
     assert!(timing.total.is_some() && timing.batch_size >= 1, "{timing:?}");
 

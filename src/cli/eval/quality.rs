@@ -35,7 +35,7 @@ const FIT_OFFSET: u64 = 1_000_000;
 ///
 /// Examples:
 ///   veriframe eval quality
-///   veriframe eval quality --methods grad_eclip,legrad --check
+///   veriframe eval quality --methods game,legrad --check
 ///   veriframe eval quality --write models/demo/clip
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
@@ -92,7 +92,7 @@ struct Measured {
 
 #[derive(Debug, Serialize)]
 struct Status {
-    status: &'static str,
+    name: &'static str,
     maps: usize,
     hit_rate: f64,
     true_claims: f64,
@@ -116,7 +116,8 @@ pub(super) fn run(args: &QualityArgs, settings: &Settings) -> anyhow::Result<()>
     let fitted = look(FIRST + FIT_OFFSET, args.fit_faces)?;
     let measured = look(FIRST, args.faces)?;
     bar.finish_and_clear();
-    let calibration = fit(&fitted, args)?;
+    let checksum = bench.clip.identity().checksum.clone();
+    let calibration = Calibration { checksum, ..fit(&fitted, args)? };
     let rows: Vec<Row> =
         args.methods.iter().map(|&method| row(method, &measured, &calibration)).collect();
     if let Some(folder) = &args.write {
@@ -209,7 +210,7 @@ fn fit(seen: &[Seen], args: &QualityArgs) -> anyhow::Result<Calibration> {
         Cue::ALL.len(),
         Language::ALL.len()
     );
-    Ok(Calibration { fitted_on, methods })
+    Ok(Calibration { fitted_on, methods, ..Calibration::default() })
 }
 
 fn row(method: Method, seen: &[Seen], calibration: &Calibration) -> Row {
@@ -248,7 +249,7 @@ fn status(quality: Quality, seen: &[&Seen]) -> Option<Status> {
         own.iter().filter(|seen| of(seen)).count() as f64 / own.len() as f64
     };
     (!own.is_empty()).then(|| Status {
-        status: quality.name(),
+        name: quality.name(),
         maps: own.len(),
         hit_rate: share(&|seen| seen.hit),
         true_claims: share(&|seen| seen.claimed_rightly),
@@ -282,7 +283,7 @@ fn show(rows: &[Row]) {
         output::say(format_args!("\n{}: what each status holds", row.method));
         let lines = row.statuses.iter().map(|status| {
             vec![
-                status.status.to_owned(),
+                status.name.to_owned(),
                 status.maps.to_string(),
                 format!("{:.3}", status.hit_rate),
                 format!("{:.3}", status.true_claims),

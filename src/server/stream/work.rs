@@ -96,10 +96,10 @@ impl Answering {
             self.catalog.clip(name)?;
         }
         if let Some(maps) = &asked.heatmaps {
-            let prompts = similarity.map_or(&maps.prompts, |part| match maps.prompts.is_empty() {
-                true => &part.prompts,
-                false => &maps.prompts,
-            });
+            let prompts = match similarity {
+                Some(part) if maps.prompts.is_empty() => &part.prompts,
+                Some(_) | None => &maps.prompts,
+            };
             let clip = self.catalog.clip(maps.model.as_deref().or(shared))?;
             maps.affordable(&clip, prompts.len())?;
             if let Some(detector) = maps.detector() {

@@ -198,7 +198,15 @@ fn calibration(checkpoint: &ClipCheckpoint) -> Result<Option<Calibration>, Strin
     let path = checkpoint.folder.join(CALIBRATION_FILE);
     let told = |reason: String| format!("{}: {reason}", path.display());
     match std::fs::read_to_string(&path) {
-        Ok(json) => Calibration::parse(&json).map(Some).map_err(told),
+        Ok(json) => {
+            let read = Calibration::parse(&json).map_err(told)?;
+            let fits = read.checksum == checkpoint.checksum();
+            if !fits {
+                let why = "it was fitted for other weights; fit it again";
+                tracing::warn!(path = %path.display(), why, "the calibration is not used");
+            }
+            Ok(fits.then_some(read))
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(told(error.to_string())),
     }
