@@ -118,6 +118,7 @@ async fn inside_a_look_stands_what_the_part_says_as_a_picture_of_its_own() {
         let statistics = near.statistics.unwrap();
         let greatest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         assert!(close(statistics.max, greatest), "{statistics:?} {greatest}");
+        assert_ne!(near.quality(), v1::HeatmapQuality::Constant);
         assert!(near.accounting.is_none() && near.hit_probability.is_none());
     }
 }
