@@ -81,7 +81,7 @@ impl RawMap {
             values,
             ..self.clone()
         };
-        map.quality = judge(&map.values, &Self { margin, values: Vec::new(), ..map.clone() });
+        map.quality = judge(&map.values, &Self { margin, ..map.clone() });
         map
     }
 }
@@ -401,6 +401,23 @@ mod tests {
             finish(Method::GradEclip, &raw, &known).remove(0).quality
         };
         assert_eq!((checked(0.0), checked(0.9)), (Quality::Unfaithful, Quality::Ok));
+    }
+
+    #[test]
+    fn looks_are_judged_by_the_whole_map_and_the_best_contrast() {
+        let weak = map_of(Method::GradEclip, &[[0.0, 1.0, 2.0, 3.0]], -0.1);
+        assert_eq!(weak.quality, Quality::WeakClaim);
+        let mut values = vec![0.0; 16];
+        (values[0], values[1], values[3]) = (4.0, 4.0, 2.0);
+        let with = |values: &[f32], margin| weak.with_looks(values.to_vec(), (4, 4), (2, margin));
+        let found = with(&values, 0.2);
+        assert_eq!((found.quality, found.grid), (Quality::Ok, (4, 4)));
+        assert_eq!((found.stats.max, found.margin, found.values.len()), (4.0, -0.1, 16));
+        assert_eq!(with(&values, -0.05).quality, Quality::WeakClaim);
+        assert_eq!(with(&[1.0; 16], 0.2).quality, Quality::Constant);
+        values[1] = 0.0;
+        values[3] = 0.0;
+        assert_eq!(with(&values, 0.2).quality, Quality::UnderResolved);
     }
 
     #[test]
