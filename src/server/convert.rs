@@ -187,6 +187,9 @@ fn convert_heatmaps(
     Ok(maps)
 }
 
+/// Layers of one query: as many as any tower may have.
+const MAX_LAYERS: usize = 256;
+
 /// Each method with the options that are meant for it; whether they fit shows with the model.
 fn convert_recipes(
     methods: &[i32],
@@ -194,6 +197,10 @@ fn convert_recipes(
 ) -> Result<Vec<Recipe>, ServingError> {
     let v1::HeatmapOptions { layers, eigen_smoothing, augmentation_smoothing, refine, members } =
         options;
+    if layers.len() > MAX_LAYERS {
+        let reason = format!("has {} items, limit {MAX_LAYERS}", layers.len());
+        return Err(ServingError::invalid("heatmaps.options.layers", reason));
+    }
     let methods = convert_methods("heatmaps.methods", methods)?;
     let methods = if methods.is_empty() { vec![Method::default()] } else { methods };
     let members = convert_methods("heatmaps.options.members", &members)?;
@@ -345,6 +352,11 @@ mod tests {
         check(
             heatmaps(v1::HeatmapQuery { methods: vec![99], ..Default::default() }),
             "heatmaps.methods[0]: is 99, which is no known value",
+        );
+        let layers = v1::HeatmapOptions { layers: vec![0; 257], ..Default::default() };
+        check(
+            heatmaps(v1::HeatmapQuery { options: Some(layers), ..Default::default() }),
+            "heatmaps.options.layers: has 257 items, limit 256",
         );
         check(
             heatmaps(v1::HeatmapQuery { resolution: 7, ..Default::default() }),
