@@ -5,6 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
 use tempfile::TempDir;
 use veriframe::explain::{Contrast, Method, Recipe, raw_map};
@@ -64,23 +67,27 @@ fn demo() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("models/demo/clip")
 }
 
-/// The demo model with the weights of blocks `from` and above drawn anew, each with its own spread.
+/// The demo model with the weights of blocks `from` and above in another order, so that each keeps
+/// its spread. The order comes from a seed of its own: tests beside this one use libtorch's.
 fn randomised(from: usize) -> (TempDir, Model) {
     let folder = tempfile::tempdir().unwrap();
     for entry in fs::read_dir(demo()).unwrap() {
         let path = entry.unwrap().path();
         fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
     }
-    tch::manual_seed(5);
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
     let file = folder.path().join("model.safetensors");
-    let weights = Tensor::read_safetensors(&file).unwrap().into_iter().map(|(name, weight)| {
+    let mut weights = Tensor::read_safetensors(&file).unwrap();
+    weights.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let weights = weights.into_iter().map(|(name, weight)| {
         let block = name.strip_prefix("vision_model.encoder.layers.");
         let block = block.and_then(|rest| rest.split('.').next()?.parse::<usize>().ok());
         let drawn = block.is_some_and(|block| block >= from) && weight.dim() > 1;
         let weight = if drawn {
-            let spread = weight.to_kind(Kind::Float).std(true);
-            (Tensor::randn(weight.size(), (Kind::Float, Device::Cpu)) * spread)
-                .to_kind(weight.kind())
+            let flat = weight.to_kind(Kind::Float).flatten(0, -1).contiguous();
+            let mut numbers: Vec<f32> = Vec::try_from(flat).unwrap();
+            numbers.shuffle(&mut rng);
+            Tensor::from_slice(&numbers).view(weight.size().as_slice()).to_kind(weight.kind())
         } else {
             weight
         };
@@ -147,9 +154,9 @@ fn weights_drawn_anew_from_the_top_down_destroy_the_map() {
     for (at, method) in METHODS.iter().enumerate() {
         let left: Vec<f64> = cascade.iter().map(|row| row[at]).collect();
         println!("{method}: |rho| with blocks 3, 2-3, 1-3, 0-3 drawn anew: {left:.3?}");
-        assert!(left[0] < 0.9, "{method}: the last block drawn anew leaves {left:?}");
+        assert!(left[0] < 0.95, "{method}: the last block drawn anew leaves {left:?}");
         let all = left[DEPTH - 1];
-        assert!(all < 0.5 * left[0], "{method}: all blocks drawn anew leave {left:?}");
+        assert!(all < 0.4, "{method}: all blocks drawn anew leave {left:?}");
     }
 }
 
