@@ -87,32 +87,33 @@ fn finished(
     let kept = if dear { DEAR_NULL_MAPS.min(nulls.size()[0]) } else { nulls.size()[0] };
     let directions = Tensor::cat(&[&contrast.directions, &nulls.narrow(0, 0, kept)], 0);
     let tape = (tape, item as i64);
-    let raw = raw_map(&clip.vision, tape, recipe, &directions);
+    let (raw, accounts) = accounted(&clip.vision, tape, recipe, &directions);
     let margins = contrast.margins();
     let prompts = margins.len();
     let checks =
         examiner.map(|examiner| examiner.check(recipe, &raw.narrow(0, 0, prompts as i64).detach()));
     let known = Known {
         claims: &(0..prompts).map(|p| contrast.claim(p)).collect::<Vec<_>>(),
-        accounts: &accounts(clip, tape, recipe, &directions),
+        accounts: &accounts,
         checks: &checks.unwrap_or_default(),
         margins: &margins,
     };
     finish(recipe.method, &raw, &known)
 }
 
-/// The accounts of a method that sums to the score, where its map is the whole of it.
-fn accounts(
-    clip: &Clip,
+/// Raw maps, and the accounts of a method that sums to the score where its map is the whole of it.
+fn accounted(
+    vision: &VisionTower,
     (tape, item): (&Tape, i64),
     recipe: &Recipe,
     directions: &Tensor,
-) -> Vec<Accounting> {
-    let whole = Recipe::of(Method::DirectEffect);
-    if *recipe != whole {
-        return Vec::new();
+) -> (Tensor, Vec<Accounting>) {
+    if *recipe == Recipe::of(Method::DirectEffect) {
+        let effect = direct_effect(vision, tape, item, directions);
+        let accounts = effect.accounts();
+        return (effect.map, accounts);
     }
-    direct_effect(&clip.vision, tape, item, directions).accounts()
+    (raw_map(vision, (tape, item), recipe, directions), Vec::new())
 }
 
 /// Raw maps of image `item`, before negative values are cut: directions `[P, E]` to `[P, n]` f32.
