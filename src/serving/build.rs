@@ -15,7 +15,7 @@ use super::slots::CpuSlots;
 use super::torchscript::TorchScriptService;
 use super::warm_up::WarmUp;
 use super::yolo::DetectorService;
-use crate::engine::{self, EngineError};
+use crate::engine::{self, BatchModel, DeviceError, Engine, EngineError};
 use crate::models::clip::ClipCheckpoint;
 use crate::models::torchscript::TorchScriptCheckpoint;
 use crate::models::yolo::YoloCheckpoint;
@@ -84,17 +84,32 @@ impl Replicas {
         }
     }
 
-    pub(super) fn warm_up(&self) -> WarmUp {
-        WarmUp { max_batch: self.engine.max_batch, limit: self.warm_up_limit }
-    }
-}
-
-/// Why an engine did not start, in the words of what built its replicas.
-pub(super) fn not_started(error: EngineError) -> String {
-    if let EngineError::Device(reason) | EngineError::Panicked(reason) = error {
-        reason
-    } else {
-        error.to_string()
+    /// Builds every replica in a thread of its own and warms it with `samples`, one for each path
+    /// through the net; returns when all are ready. An error is in the words of what builds them.
+    pub(super) fn start<M: BatchModel>(
+        self,
+        build: impl Fn(Device) -> Result<M, DeviceError> + Clone + Send + 'static,
+        samples: impl Fn() -> Vec<M::Input> + Clone + Send + 'static,
+    ) -> Result<Engine<M>, String> {
+        let warm_up = WarmUp { max_batch: self.engine.max_batch, limit: self.warm_up_limit };
+        let factories = self.devices.iter().map(|&device| {
+            let (build, samples) = (build.clone(), samples.clone());
+            let name = self.engine.name.clone();
+            let factory = move || {
+                let mut model = build(device)?;
+                warm_up.run(&mut model, &name, &samples())?;
+                Ok(model)
+            };
+            Box::new(factory) as Box<dyn Fn() -> Result<M, DeviceError> + Send>
+        });
+        let factories = factories.collect();
+        Engine::start(self.engine, factories).map_err(|error| {
+            if let EngineError::Device(reason) | EngineError::Panicked(reason) = error {
+                reason
+            } else {
+                error.to_string()
+            }
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tch::{Device, Tensor};
 
-use super::build::{Replicas, not_started};
+use super::build::Replicas;
 use super::clip::StageTiming;
 use super::stages::record_device;
 use super::tensor::{Content, NamedTensor, TensorSpec};
@@ -49,20 +49,10 @@ impl TorchScriptService {
             engine: engine::Config { max_batch, ..replicas.engine.clone() },
             ..replicas
         };
-        let (warm_up, checkpoint) = (replicas.warm_up(), Arc::new(checkpoint));
-        let factories = replicas.devices.iter().map(|&device| {
-            let (checkpoint, name) = (Arc::clone(&checkpoint), replicas.engine.name.clone());
-            let factory = move || {
-                let mut worker = ModuleWorker::build(&checkpoint, device)?;
-                let samples: Vec<ModuleInput> =
-                    ModuleInput::sample(&checkpoint.manifest).into_iter().collect();
-                warm_up.run(&mut worker, &name, &samples)?;
-                Ok(worker)
-            };
-            Box::new(factory) as Box<dyn Fn() -> Result<ModuleWorker, DeviceError> + Send>
-        });
-        let factories = factories.collect();
-        let engine = Engine::start(replicas.engine, factories).map_err(not_started)?;
+        let (checkpoint, sampled) = (Arc::new(checkpoint), manifest.clone());
+        let build = move |device| ModuleWorker::build(&checkpoint, device);
+        let engine =
+            replicas.start(build, move || ModuleInput::sample(&sampled).into_iter().collect())?;
         Ok(Self { identity, manifest, engine })
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tch::{Device, IndexOp, Kind, Tensor};
 
-use super::build::{Replicas, not_started};
+use super::build::Replicas;
 use super::clip::StageTiming;
 use super::slots::CpuSlots;
 use super::stages::record_device;
@@ -49,18 +49,10 @@ impl DetectorService {
         replicas: Replicas,
     ) -> Result<Self, String> {
         let checkpoint = Arc::new(checkpoint);
-        let (warm_up, kind, cpu) = (replicas.warm_up(), replicas.kind, replicas.cpu);
-        let factories = replicas.devices.iter().map(|&device| {
-            let (checkpoint, name) = (Arc::clone(&checkpoint), replicas.engine.name.clone());
-            let factory = move || {
-                let mut worker = DetectorWorker::build(&checkpoint, device, kind)?;
-                warm_up.run(&mut worker, &name, &samples(checkpoint.input_px))?;
-                Ok(worker)
-            };
-            Box::new(factory) as Box<dyn Fn() -> Result<DetectorWorker, DeviceError> + Send>
-        });
-        let factories = factories.collect();
-        let engine = Engine::start(replicas.engine, factories).map_err(not_started)?;
+        let (kind, cpu) = (replicas.kind, replicas.cpu.clone());
+        let (built, side_px) = (Arc::clone(&checkpoint), checkpoint.input_px);
+        let build = move |device| DetectorWorker::build(&built, device, kind);
+        let engine = replicas.start(build, move || samples(side_px))?;
         Ok(Self { identity, checkpoint, engine, cpu })
     }
 
@@ -109,9 +101,9 @@ impl DetectorService {
         options: NmsOptions,
         terms: Terms,
     ) -> Result<FoundBoxes, ServingError> {
-        let started = Instant::now();
         let side = self.checkpoint.input_px;
         let slot = self.cpu.until(terms).await?;
+        let started = Instant::now();
         let source = (image.width() as f32, image.height() as f32);
         let (pixels, fit) =
             blocking(slot, move || letterbox(&image, side, Padding::Minimal { stride: 32 }))
@@ -125,11 +117,11 @@ impl DetectorService {
             .await
             .map_err(|error| ServingError::from_engine(&self.identity.name, error))?;
         record_device(&self.identity.name, submitted, &done.timing, Duration::ZERO);
+        let slot = self.cpu.until(terms).await?;
         let started = Instant::now();
         let Timing { queue, run, batch } = done.timing;
         let timing =
             StageTiming { preprocess, queue, inference: run, explain: Duration::ZERO, batch };
-        let slot = self.cpu.until(terms).await?;
         let boxes = blocking(slot, move || {
             let mut boxes = nms(done.output, &options);
             for found in &mut boxes {

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, TryStreamExt, stream};
 use moka::sync::Cache;
 
-use super::build::{Replicas, not_started};
+use super::build::Replicas;
 use super::slots::CpuSlots;
 use super::stages::record_device;
 use super::{Depth, Health, HeatmapConfig, ModelIdentity, ServingError, Terms, blocking};
-use crate::engine::{Completed, DeviceError, Engine, Timing};
+use crate::engine::{Completed, Engine, Timing};
 use crate::explain::{RawMap, Recipe};
 use crate::models::clip::ClipCheckpoint;
 use crate::telemetry::metrics::{self, Stage};
@@ -100,18 +100,10 @@ impl ClipService {
         (cached_texts, heatmaps): (u64, HeatmapConfig),
     ) -> Result<Self, String> {
         let checkpoint = Arc::new(checkpoint);
-        let (warm_up, kind, cpu) = (replicas.warm_up(), replicas.kind, replicas.cpu);
-        let factories = replicas.devices.iter().map(|&device| {
-            let (checkpoint, name) = (Arc::clone(&checkpoint), replicas.engine.name.clone());
-            let factory = move || {
-                let mut worker = ClipWorker::build(&checkpoint, device, kind)?;
-                warm_up.run(&mut worker, &name, &samples(&checkpoint))?;
-                Ok(worker)
-            };
-            Box::new(factory) as Box<dyn Fn() -> Result<ClipWorker, DeviceError> + Send>
-        });
-        let factories = factories.collect();
-        let engine = Engine::start(replicas.engine, factories).map_err(not_started)?;
+        let (kind, cpu) = (replicas.kind, replicas.cpu.clone());
+        let (built, warmed) = (Arc::clone(&checkpoint), Arc::clone(&checkpoint));
+        let build = move |device| ClipWorker::build(&built, device, kind);
+        let engine = replicas.start(build, move || samples(&warmed))?;
         let scale = checkpoint.logit_scale().map_err(|e| e.to_string())?;
         let texts = Cache::builder().max_capacity(cached_texts).build();
         Ok(Self { identity, checkpoint, scale, engine, cpu, texts, heatmaps: heatmaps.into() })
@@ -324,9 +316,9 @@ impl ClipService {
         terms: Terms,
         prepare: impl FnOnce(&ClipCheckpoint) -> (Rgb8, Fit) + Send + 'static,
     ) -> Result<ImageEmbedding, ServingError> {
-        let started = Instant::now();
         let checkpoint = Arc::clone(&self.checkpoint);
         let slot = self.cpu.until(terms).await?;
+        let started = Instant::now();
         let (pixels, fit) = blocking(slot, move || prepare(&checkpoint)).await?;
         let side = pixels.width() as f32;
         let preprocess = Lap::since(Stage::Preprocess, started).record();

@@ -110,7 +110,7 @@ impl ClipWorker {
                         &self.rows(&maps.nulls),
                         &units.i(item as i64),
                     );
-                    self.maps((tape, item), maps, &contrast)
+                    self.maps((tape, item), maps, &contrast)?
                 }
                 _ => Vec::new(),
             };
@@ -124,15 +124,22 @@ impl ClipWorker {
         explained.collect()
     }
 
-    fn maps(&self, tape: (&Tape, usize), job: &MapJob, contrast: &Contrast) -> Vec<RawMap> {
+    /// A recipe that the model cannot follow fails its own job: who asks should have asked whether
+    /// the model admits it.
+    fn maps(
+        &self,
+        tape: (&Tape, usize),
+        job: &MapJob,
+        contrast: &Contrast,
+    ) -> Result<Vec<RawMap>, ItemError> {
         let make = if job.check { explain::checked_maps } else { explain::recipe_maps };
         let maps = make(&self.clip, tape, &job.recipes, contrast);
-        let mut maps = maps.expect("who asks has asked whether the model admits it");
+        let mut maps = maps.map_err(|error| ItemError(error.to_string()))?;
         for map in &mut maps {
             let calibration = self.calibration.as_ref();
             map.hit_probability = calibration.and_then(|fit| fit.probability(map));
         }
-        maps
+        Ok(maps)
     }
 
     /// Unit vectors as a matrix `[rows, E]` on the device.
