@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::verdicts::{Found, stretches};
+use crate::evaluation::confidence::auroc;
 use crate::evaluation::localisation::{Map, Placement, Site};
 use crate::proto::v1;
 use crate::report::{Body, Chart, Figure, Picture, Report, Section, Series, Span, Table};
@@ -327,35 +328,9 @@ impl Row {
         let count = placed.len().max(1) as f64;
         let (on, off): (Vec<f32>, Vec<f32>) = (margins(&on), margins(&off));
         Self {
-            separation: auroc(&on, &off),
+            separation: auroc(&on, &off).unwrap_or(f64::NAN),
             energy_ratio: placed.iter().map(|place| place.energy_ratio).sum::<f64>() / count,
             pointing: placed.iter().filter(|place| place.hit).count() as f64 / count,
         }
-    }
-}
-
-/// The chance that one of `on` lies above one of `off`; ties count half. NaN without both.
-fn auroc(on: &[f32], off: &[f32]) -> f64 {
-    let wins: f64 = on
-        .iter()
-        .flat_map(|a| off.iter().map(move |b| a.total_cmp(b)))
-        .map(|order| match order {
-            std::cmp::Ordering::Greater => 1.0,
-            std::cmp::Ordering::Equal => 0.5,
-            std::cmp::Ordering::Less => 0.0,
-        })
-        .sum();
-    wins / (on.len() * off.len()) as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_area_under_the_curve_is_a_share_of_pairs_in_order() {
-        assert!((auroc(&[2.0, 3.0], &[1.0, 2.0]) - 0.875).abs() < 1e-9);
-        assert!((auroc(&[1.0], &[2.0])).abs() < 1e-9);
-        assert!(auroc(&[], &[1.0]).is_nan());
     }
 }

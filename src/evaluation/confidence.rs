@@ -58,7 +58,7 @@ impl Confidence {
         Some(Self {
             count: told.len(),
             hit_rate: told.iter().map(outcome).sum::<f64>() / count,
-            auroc: auroc(told),
+            auroc: auroc(&probabilities(told, true), &probabilities(told, false)),
             ece: bins.iter().map(apart).sum(),
             brier: told.iter().map(|one| (one.probability - outcome(one)).powi(2)).sum::<f64>()
                 / count,
@@ -84,23 +84,29 @@ fn bins(told: &[Told]) -> Vec<Bin> {
     (0..BINS).filter_map(bin).collect()
 }
 
-/// By ranks: `(Σ ranks of hits − h (h + 1) / 2) / (h m)`, equal probabilities sharing their ranks.
-fn auroc(told: &[Told]) -> Option<f64> {
-    let mut sorted: Vec<&Told> = told.iter().collect();
-    sorted.sort_by(|a, b| a.probability.total_cmp(&b.probability));
-    let hits = told.iter().filter(|one| one.hit).count();
-    let misses = told.len() - hits;
-    if hits == 0 || misses == 0 {
+fn probabilities(told: &[Told], hit: bool) -> Vec<f32> {
+    told.iter().filter(|one| one.hit == hit).map(|one| one.probability as f32).collect()
+}
+
+/// The chance that one of `on` lies above one of `off`, equal ones counting half; nothing without
+/// both. By ranks: `(Σ ranks of on − h (h + 1) / 2) / (h m)`, equal values sharing theirs.
+pub fn auroc(on: &[f32], off: &[f32]) -> Option<f64> {
+    if on.is_empty() || off.is_empty() {
         return None;
     }
+    let marked = |values: &[f32], is_on: bool| -> Vec<(f32, bool)> {
+        values.iter().map(|&value| (value, is_on)).collect()
+    };
+    let mut sorted = [marked(on, true), marked(off, false)].concat();
+    sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (mut ranks, mut before) = (0.0, 0);
-    for equal in sorted.chunk_by(|a, b| a.probability.total_cmp(&b.probability).is_eq()) {
+    for equal in sorted.chunk_by(|a, b| a.0.total_cmp(&b.0).is_eq()) {
         let rank = before as f64 + f64::midpoint(equal.len() as f64, 1.0);
-        ranks += rank * equal.iter().filter(|one| one.hit).count() as f64;
+        ranks += rank * equal.iter().filter(|one| one.1).count() as f64;
         before += equal.len();
     }
-    let (hits, misses) = (hits as f64, misses as f64);
-    Some((ranks - hits * (hits + 1.0) / 2.0) / (hits * misses))
+    let (on, off) = (on.len() as f64, off.len() as f64);
+    Some((ranks - on * (on + 1.0) / 2.0) / (on * off))
 }
 
 #[cfg(test)]
@@ -121,6 +127,13 @@ mod tests {
         check(&[(0.5, true), (0.5, false), (0.5, false)], Some(0.5));
         check(&[(0.3, false), (0.4, true), (0.6, false), (0.7, true)], Some(0.75));
         check(&[(0.3, true)], None);
+    }
+
+    #[test]
+    fn the_area_under_the_curve_is_a_share_of_pairs_in_order() {
+        assert_eq!(auroc(&[2.0, 3.0], &[1.0, 2.0]), Some(0.875));
+        assert_eq!(auroc(&[1.0], &[2.0]), Some(0.0));
+        assert_eq!(auroc(&[], &[1.0]), None);
     }
 
     #[test]

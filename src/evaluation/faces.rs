@@ -10,7 +10,7 @@ use super::localisation::{
 };
 use super::pairs::{PairRow, Pairs, Trial};
 use crate::explain::Method;
-use crate::scenes::{Cue, FaceSpec, HELD_OUT, Language, Scene, caption, draw, prompts};
+use crate::scenes::{Cue, FaceSpec, HELD_OUT, Language, Scene, caption, draw, prompt};
 use crate::vision::image::Rgb8;
 
 /// Why an evaluation cannot go on.
@@ -179,8 +179,7 @@ impl Face {
 
     /// One of the ways to name the cue, another for each face.
     fn prompt(&self, cue: Cue, language: Language) -> String {
-        let mut ways = prompts(cue, true, language);
-        ways.swap_remove(self.seed as usize % ways.len())
+        prompt(cue, true, language, self.seed)
     }
 }
 
@@ -201,6 +200,7 @@ fn counted<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenes::prompts;
     use crate::vision::boxes::Rect;
 
     const SIDE: u32 = 112;

@@ -18,7 +18,7 @@ pub use clip::clip;
 pub use draw::{Scene, draw, draw_clean};
 pub use mask::Mask;
 pub use spec::{Background, FaceSpec, HairStyle, Pose};
-pub use words::{PHRASE_VARIANTS, caption, cue_phrase, prompts};
+pub use words::{PHRASE_VARIANTS, caption, cue_phrase, prompt, prompts};
 
 /// Seeds from here on are never trained on.
 pub const HELD_OUT: u64 = 1_000_000_000;

@@ -25,6 +25,12 @@ pub fn prompts(cue: Cue, present: bool, language: Language) -> Vec<String> {
         .collect()
 }
 
+/// One of [`prompts`], another for each seed.
+pub fn prompt(cue: Cue, present: bool, language: Language, seed: u64) -> String {
+    let mut ways = prompts(cue, present, language);
+    ways.swap_remove(seed as usize % ways.len())
+}
+
 fn templates(language: Language) -> [[&'static str; 2]; 4] {
     match language {
         Language::English => [

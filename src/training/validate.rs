@@ -11,7 +11,7 @@ use super::prompts::NULLS;
 use super::{TrainingError, tokenizer};
 use crate::explain::{self, Contrast, Method};
 use crate::models::clip::{Clip, Encoded, normalised};
-use crate::scenes::{Cue, FaceSpec, HELD_OUT, Language, Scene, caption, draw, prompts};
+use crate::scenes::{Cue, FaceSpec, HELD_OUT, Language, Scene, caption, draw, prompt};
 
 /// Faces through the net at once.
 const CHUNK: u64 = 25;
@@ -179,10 +179,7 @@ const QUESTIONS: i64 = 4;
 fn questions(scene: &Scene, (cue, language): (Cue, Language), seed: u64) -> [String; 4] {
     let spec = &scene.spec;
     let flipped = spec.with_cue(cue, !spec.has(cue));
-    let pick = |present| {
-        let mut variants = prompts(cue, present, language);
-        variants.swap_remove(seed as usize % variants.len())
-    };
+    let pick = |present| prompt(cue, present, language, seed);
     [
         caption(spec, language, seed),
         caption(&flipped, language, seed),

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use anyhow::Context;
@@ -10,6 +9,7 @@ use clap::Args;
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
+use super::served::Served;
 use super::{FIRST, stop_on_ctrl_c};
 use crate::cli::options::{ModelArgs, catalog};
 use crate::cli::output;
@@ -17,12 +17,10 @@ use crate::config::Settings;
 use crate::evaluation::confidence::{Confidence, Told};
 use crate::evaluation::localisation::{Map, Placement, Site};
 use crate::explain::{
-    CALIBRATION_FILE, Calibration, Logistic, Method, MethodFit, Quality, RawMap, Recipe,
-    checked_features, quick_features,
+    CALIBRATION_FILE, Calibration, Logistic, Method, MethodFit, Quality, RawMap, checked_features,
+    quick_features,
 };
-use crate::scenes::{Cue, FaceSpec, Language, Scene, draw, prompts};
-use crate::serving::clip::{ClipService, MapJob};
-use crate::serving::{Lease, Terms};
+use crate::scenes::{Cue, FaceSpec, Language, Scene, draw, prompt};
 
 /// Side of the drawn pictures in pixels, as for `veriframe eval`.
 const SIDE_PX: u32 = 224;
@@ -103,7 +101,8 @@ pub(super) fn run(args: &QualityArgs, settings: &Settings) -> anyhow::Result<()>
     let runtime = Runtime::new()?;
     let stop = stop_on_ctrl_c(&runtime);
     let catalog = catalog(settings)?;
-    let bench = Bench { runtime: &runtime, clip: catalog.clip(None)?, args };
+    let served = Served { runtime: &runtime, clip: catalog.clip(None)? };
+    let bench = Bench { served, args };
     let bar = output::progress(args.faces + args.fit_faces, "faces");
     let look = |first: u64, faces: u64| {
         let mut seen = Vec::new();
@@ -116,11 +115,12 @@ pub(super) fn run(args: &QualityArgs, settings: &Settings) -> anyhow::Result<()>
     let fitted = look(FIRST + FIT_OFFSET, args.fit_faces)?;
     let measured = look(FIRST, args.faces)?;
     bar.finish_and_clear();
-    let checksum = bench.clip.identity().checksum.clone();
+    let checksum = bench.served.clip.identity().checksum.clone();
     let calibration = Calibration { checksum, ..fit(&fitted, args)? };
     let rows: Vec<Row> =
         args.methods.iter().map(|&method| row(method, &measured, &calibration)).collect();
     if let Some(folder) = &args.write {
+        anyhow::ensure!(!stop.load(Ordering::Relaxed), "interrupted, so no calibration is written");
         let path = folder.join(CALIBRATION_FILE);
         let json = serde_json::to_string_pretty(&calibration)? + "\n";
         std::fs::write(&path, json).with_context(|| format!("cannot write {}", path.display()))?;
@@ -134,8 +134,7 @@ pub(super) fn run(args: &QualityArgs, settings: &Settings) -> anyhow::Result<()>
 }
 
 struct Bench<'a> {
-    runtime: &'a Runtime,
-    clip: Lease<ClipService>,
+    served: Served<'a>,
     args: &'a QualityArgs,
 }
 
@@ -154,28 +153,9 @@ impl Bench<'_> {
     }
 
     fn scene(&self, scene: &Scene, (cue, on): (Cue, bool), seed: u64) -> anyhow::Result<Vec<Seen>> {
-        let claims: Vec<String> = Language::ALL
-            .iter()
-            .map(|&language| {
-                let mut ways = prompts(cue, true, language);
-                ways.swap_remove(seed as usize % ways.len())
-            })
-            .collect();
-        let embed = |texts: &[String]| {
-            self.runtime.block_on(self.clip.embed_texts(texts, Terms::default()))
-        };
-        let vectors = |texts: &[String]| {
-            Ok::<_, anyhow::Error>(embed(texts)?.into_iter().map(|text| text.vector).collect())
-        };
-        let job = MapJob {
-            prompts: vectors(&claims)?,
-            nulls: vectors(self.clip.null_prompts())?,
-            recipes: self.args.methods.iter().copied().map(Recipe::of).collect(),
-            check: self.args.check,
-        };
-        let image = Arc::new(scene.image.clone());
-        let looked = self.clip.embed_image(image, Some(job), Terms::default());
-        let looked = self.runtime.block_on(looked)?;
+        let claims = Language::ALL.map(|language| prompt(cue, true, language, seed));
+        let asked = (self.args.methods.as_slice(), self.args.check);
+        let looked = self.served.look(&scene.image, &claims, asked)?;
         let mask = scene.site(cue);
         let (width, height) = (mask.width() as usize, mask.height() as usize);
         let site = Site { width, height, mask: mask.values() };

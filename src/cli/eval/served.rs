@@ -19,6 +19,25 @@ pub(super) struct Served<'a> {
 }
 
 impl Served<'_> {
+    /// What the model says of a picture, with maps of `prompts` by `methods` against its own nulls.
+    pub(super) fn look(
+        &self,
+        image: &Rgb8,
+        prompts: &[String],
+        (methods, check): (&[Method], bool),
+    ) -> Result<ImageEmbedding, EvaluationError> {
+        let vectors = |texts: Vec<TextEmbedding>| texts.into_iter().map(|t| t.vector).collect();
+        let maps = MapJob {
+            prompts: vectors(self.texts(prompts)?),
+            nulls: vectors(self.texts(self.clip.null_prompts())?),
+            recipes: methods.iter().copied().map(Recipe::of).collect(),
+            check,
+        };
+        let image = Arc::new(image.clone());
+        let seen = self.clip.embed_image(image, Some(maps), Terms::default());
+        self.runtime.block_on(seen).map_err(|error| EvaluationError::Model(error.to_string()))
+    }
+
     fn texts(&self, texts: &[String]) -> Result<Vec<TextEmbedding>, EvaluationError> {
         let embedded = self.runtime.block_on(self.clip.embed_texts(texts, Terms::default()));
         embedded.map_err(|error| EvaluationError::Model(error.to_string()))
@@ -48,17 +67,7 @@ impl Scorer for Served<'_> {
         prompts: &[String],
         methods: &[Method],
     ) -> Result<Vec<Map>, EvaluationError> {
-        let vectors = |texts: Vec<TextEmbedding>| texts.into_iter().map(|t| t.vector).collect();
-        let maps = MapJob {
-            prompts: vectors(self.texts(prompts)?),
-            nulls: vectors(self.texts(self.clip.null_prompts())?),
-            recipes: methods.iter().copied().map(Recipe::of).collect(),
-            check: false,
-        };
-        let image = Arc::new(image.clone());
-        let seen =
-            self.runtime.block_on(self.clip.embed_image(image, Some(maps), Terms::default()));
-        let seen = seen.map_err(|error| EvaluationError::Model(error.to_string()))?;
+        let seen = self.look(image, prompts, (methods, false))?;
         let area = seen.area;
         let map = |map: crate::explain::RawMap| Map { values: map.values, grid: map.grid, area };
         Ok(seen.maps.into_iter().map(map).collect())

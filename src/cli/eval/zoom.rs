@@ -15,7 +15,7 @@ use crate::cli::output;
 use crate::config::Settings;
 use crate::evaluation::localisation::{Map, Placement, Site};
 use crate::explain::{Method, Recipe};
-use crate::scenes::{Cue, FaceSpec, Language, Part, Scene, draw, prompts};
+use crate::scenes::{Cue, FaceSpec, Language, Part, Scene, draw, prompt};
 use crate::serving::{Catalog, Terms};
 use crate::verification::{
     Heatmap, Heatmaps, Payload, VerifyRequest, Zoom, ZoomPlace, verify_image,
@@ -28,10 +28,10 @@ const SIDE_PX: u32 = 224;
 const FRAME: [u8; 3] = [128; 3];
 
 /// Measure whether heatmaps point better with closer looks, on generated faces that were never
-/// trained on, as they are or small in a larger frame: without a zoom, and with looks at the detector's boxes of the part in question, of the
-/// face, of every part, and at windows. Beside the placement of the heat stands in how many faces the
-/// look that fits the prompt best tells the face with the cue from the same face without it: what a
-/// look cannot tell, its map cannot show.
+/// trained on, as they are or small in a larger frame: without a zoom, and with looks at the
+/// detector's boxes of the part in question, of the face, of every part, and at windows. Beside the
+/// placement of the heat stands in how many faces the look that fits the prompt best tells the face
+/// with the cue from the same face without it: what a look cannot tell, its map cannot show.
 ///
 /// Examples:
 ///   veriframe eval zoom
@@ -244,10 +244,7 @@ impl Bench<'_> {
         if !with.site.contains(&true) {
             return Ok(());
         }
-        let claims = Language::ALL.map(|language| {
-            let mut ways = prompts(cue, true, language);
-            ways.swap_remove(seed as usize % ways.len())
-        });
+        let claims = Language::ALL.map(|language| prompt(cue, true, language, seed));
         let case = Case { with, without, cue, claims };
         self.compare(&case, None, rows)?;
         for &looking in &self.args.looks {

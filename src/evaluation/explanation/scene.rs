@@ -13,7 +13,7 @@ use super::shape::{difference, entropy, gini, noisy};
 use super::trial::{Judge, Trial, View, contrasted, dot};
 use crate::evaluation::faces::{EvaluationError, Scorer};
 use crate::evaluation::localisation::{Map, Placement, Site, centre_map, random_map, site_map};
-use crate::scenes::{Cue, FaceSpec, Language, draw, prompts};
+use crate::scenes::{Cue, FaceSpec, Language, draw, prompt};
 use crate::vision::boxes::Rect;
 use crate::vision::image::Rgb8;
 use crate::vision::overlay::{Heat, to_source};
@@ -63,7 +63,8 @@ pub(super) fn measure_scene(
     if mask.area_px() == 0 {
         return Ok(None);
     }
-    let said = options.languages.iter().map(|&language| (language, prompt(seed, cue, language)));
+    let said =
+        options.languages.iter().map(|&language| (language, prompt(cue, true, language, seed)));
     let said: Vec<(Language, String)> = said.collect();
     let mut subject = Subject { scorer, options, seed, prompts: &said };
     let mut maps = subject.maps(&scene.image, &site)?;
@@ -75,12 +76,6 @@ pub(super) fn measure_scene(
         subject.test(&scene.image, area, &mut maps)?;
     }
     Ok(Some(SceneRecord { seed, cue, prompts: said, maps }))
-}
-
-/// One of the ways to name the cue, another for each face: the one that `veriframe eval` takes.
-fn prompt(seed: u64, cue: Cue, language: Language) -> String {
-    let mut ways = prompts(cue, true, language);
-    ways.swap_remove(seed as usize % ways.len())
 }
 
 /// The figures that need no model.
