@@ -292,3 +292,19 @@ fn tapes_keep_what_their_plan_says() {
     assert_eq!(kept(TapPlan::EveryBlock), Some((3, 0, input.clone())));
     assert_eq!(kept(TapPlan::EveryInput), Some((3, 2, input)));
 }
+
+#[test]
+fn patches_that_are_all_kept_in_any_order_are_the_whole_picture() {
+    let clip = random_clip(31);
+    let pixels = pixels(1);
+    let whole = tch::no_grad(|| clip.vision.encode(&pixels, TapPlan::Nothing).embedding);
+    let order = Tensor::arange(25, (Kind::Int64, Device::Cpu));
+    let kept = Tensor::stack(&[order.shallow_clone(), order.flip([0])], 0);
+    let embeddings = tch::no_grad(|| clip.vision.encode_kept(&pixels, &kept));
+    for row in [0, 1] {
+        let off = distance(&embeddings.get(row), &whole.get(0));
+        assert!(off < 1e-5, "row {row} is off by {off}");
+    }
+    let few = tch::no_grad(|| clip.vision.encode_kept(&pixels, &kept.narrow(1, 0, 5)));
+    assert!(distance(&few.get(0), &whole.get(0)) > 1e-3, "five patches are not the picture");
+}

@@ -1,14 +1,19 @@
 //! Heatmaps over the wire: every method, their options, and what is known of each map.
 
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
 use tonic::Code;
 use veriframe::explain::Method;
 use veriframe::proto::v1;
 use veriframe::proto::v1::HeatmapMethod;
 use veriframe::server::Config;
-use veriframe::serving::{HeatmapConfig, Options};
+use veriframe::serving::{Catalog, HeatmapConfig, ModelSource, Options};
 
 use crate::support::{
     Client, GRID, TestServer, assert_refused, encoded, floats, good, png, similarity, texts,
+    write_clip,
 };
 
 /// Every method of the wire.
@@ -194,4 +199,24 @@ async fn null_prompts_come_from_the_configuration() {
     let request = v1::VerifyRequest { similarity: similarity(&["a face"]), ..good() };
     let answer = server.client().await.verify(request).await.unwrap().into_inner();
     assert_eq!(answer.similarity.unwrap().null_prompts, null_prompts);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_calibration_for_other_weights_is_not_used_and_a_broken_one_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    write_clip(folder.path(), 7);
+    let file = folder.path().join("heatmap_calibration.json");
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/demo/clip");
+    fs::copy(demo.join("heatmap_calibration.json"), &file).unwrap();
+    let source = ModelSource { name: "clip".to_owned(), path: folder.path().to_owned() };
+    let sources = [source];
+    let start = move || Catalog::start(&sources, &Options::default());
+    let catalog = tokio::task::spawn_blocking(start.clone()).await.unwrap().unwrap();
+    let server = TestServer::serving(Config::default(), Arc::new(catalog)).await;
+    let maps = explain(&mut server.client().await, query(&[HeatmapMethod::GradEclip])).await;
+    assert!(maps.iter().all(|map| map.hit_probability.is_none()), "{maps:?}");
+
+    fs::write(&file, "{}").unwrap();
+    let refused = tokio::task::spawn_blocking(start).await.unwrap().err().unwrap().to_string();
+    assert!(refused.contains("heatmap_calibration.json: missing field"), "{refused}");
 }
