@@ -12,6 +12,9 @@ use super::{Device, config, configured, counted, dropped, grey, is_ok, rest, seq
 
 const FRAMES: u64 = 40;
 
+/// Frames whose number has been.
+const TOO_LATE: u64 = 8;
+
 /// One item a batch; a client's frames are soon held back.
 async fn server(device: &Device) -> crate::support::TestServer {
     let engine = engine::Config { max_batch: 1, ..engine::Config::default() };
@@ -29,19 +32,30 @@ async fn frames_are_dropped_as_the_policy_says_and_no_device_sees_those() {
         let server = server(&device).await;
         device.hold();
         let asked = v1::StreamConfig { policy: policy.into(), max_in_flight: Some(2), ..config() };
+        // Nothing is to take a frame's place just as a batch with it is formed. So the device has
+        // the first frame before the others come, and goes on once the server has read them all:
+        // when what follows them leaves the client, of which little fits into its buffers.
         let frames = (1..=FRAMES).map(|number| grey(number, number as u8));
+        let after = (1..=TOO_LATE).map(|_| grey(1, 0));
         let opener = device.clone();
-        // The last frames leave the client only once the server has read those before them.
-        let frames = stream::iter(frames).enumerate().map(move |(at, frame)| {
-            if at as u64 == FRAMES - 1 {
-                opener.release();
+        let messages = stream::iter(frames.chain(after)).enumerate().then(move |(at, message)| {
+            let device = opener.clone();
+            async move {
+                match at as u64 {
+                    1 => device.given(1).await,
+                    last if last == FRAMES + TOO_LATE - 1 => device.release(),
+                    _ => {}
+                }
+                message
             }
-            frame
         });
-        let sent = stream::iter([configured(asked)]).chain(frames);
+        let sent = stream::iter([configured(asked)]).chain(messages);
         let responses = server.client().await.verify_stream(sent).await.unwrap().into_inner();
-        let told = rest(responses.boxed()).await;
+        let mut told = rest(responses.boxed()).await;
         assert!(told.end.is_ok());
+        let refused = told.results.split_off(FRAMES as usize);
+        assert_eq!(refused.len() as u64, TOO_LATE, "for their number is out of order");
+        assert!(refused.iter().all(|result| !is_ok(result) && dropped(result).is_none()));
         assert_eq!(sequences(&told), (1..=FRAMES).collect::<Vec<_>>(), "{policy:?}");
         let summary = told.summary.unwrap();
         let left_out: Vec<u64> = told
@@ -51,7 +65,7 @@ async fn frames_are_dropped_as_the_policy_says_and_no_device_sees_those() {
             .map(|result| result.sequence)
             .collect();
         assert_eq!(left_out.len() as u64, summary.dropped);
-        assert!(summary.dropped >= 20, "{policy:?}: {summary:?}");
+        assert_eq!(summary.dropped, FRAMES - 2, "{policy:?}: {summary:?}");
         assert_eq!(summary.ok + summary.dropped, FRAMES);
         assert_eq!(device.items() as u64, summary.ok, "{policy:?}");
         assert!(is_ok(&told.results[0]), "the frame at the head goes on");
