@@ -1,6 +1,8 @@
 //! What was measured of explanations, as the tables of the terminal and of the gallery.
 
-use crate::evaluation::explanation::{ExplanationReport, Metric, Row};
+use crate::evaluation::explanation::{
+    Difference, ExplanationReport, Metric, Row, Standing, TOLD_APART,
+};
 
 /// A table with its heading.
 pub(super) struct Titled {
@@ -97,7 +99,53 @@ pub(super) fn tables(report: &ExplanationReport) -> Vec<Titled> {
         rest = others;
     }
     tables.push(ranking(report));
+    tables.extend(report.chosen.map(|method| against(method, &report.differences)));
     tables
+}
+
+/// In how many cells a method is ahead of each other, and where it is not.
+fn against(method: &str, differences: &[Difference]) -> Titled {
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    let mut rest = differences;
+    while let Some(first) = rest.first() {
+        let same = rest.iter().take_while(|other| other.against == first.against).count();
+        let (own, others) = rest.split_at(same);
+        let count = |standing| own.iter().filter(|one| one.standing() == standing).count();
+        let not_ahead = own.iter().filter(|one| one.standing() != Standing::Ahead);
+        rows.push(vec![
+            first.against.to_owned(),
+            count(Standing::Ahead).to_string(),
+            count(Standing::Level).to_string(),
+            count(Standing::Behind).to_string(),
+            not_ahead.map(difference).collect::<Vec<_>>().join("; "),
+        ]);
+        rest = others;
+    }
+    let head = ["against", "ahead", "level", "behind", "where it is not ahead"];
+    Titled {
+        title: format!("{method} against each other"),
+        note: format!(
+            "The same cues and figures, face by face. Level: the mean difference is within \
+             {TOLD_APART} of its standard errors, written ±."
+        ),
+        head: head.map(str::to_owned).to_vec(),
+        rows,
+    }
+}
+
+fn difference(one: &Difference) -> String {
+    let (scale, unit) = if one.metric == Metric::Pointing {
+        (100.0, " points")
+    } else if one.metric == Metric::Energy {
+        (1.0, "×")
+    } else {
+        (1.0, "")
+    };
+    let digits = if unit.is_empty() { 4 } else { 1 };
+    let name = CUE.iter().find(|(_, metric)| *metric == one.metric).map_or("", |(name, _)| *name);
+    let error = one.standard_error.unwrap_or(f64::NAN);
+    let cue = one.cue.replace('_', " ");
+    format!("{cue}, {name} {:+.digits$} ± {:.digits$}{unit}", scale * one.mean, scale * error)
 }
 
 fn ranking(report: &ExplanationReport) -> Titled {

@@ -8,6 +8,7 @@
 
 mod curves;
 mod figure;
+mod paired;
 mod removal;
 mod road;
 mod run;
@@ -21,6 +22,7 @@ mod trial;
 
 pub use curves::{area_under, blurred, ordered, replaced};
 pub use figure::{Better, Figures, Metric};
+pub use paired::{Difference, Standing, TOLD_APART};
 pub use removal::{Removal, correlation, infidelity};
 pub use road::impute;
 pub use run::{Depth, ExplanationOptions, ExplanationReport, measure_explanations};

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
+use super::paired::{Difference, differences};
 use super::scene::{SceneRecord, measure_scene};
 use super::summary::{By, Rank, Row, ranking, rows};
 use crate::evaluation::faces::{EvaluationError, Scorer};
@@ -84,6 +85,10 @@ pub struct ExplanationReport {
     pub scenes: usize,
     /// The methods in the order of the figures that choose the default.
     pub ranking: Vec<Rank>,
+    /// The server's default method, where it was measured, else the best, against each other.
+    pub differences: Vec<Difference>,
+    /// That method.
+    pub chosen: Option<&'static str>,
     /// By method or baseline.
     pub overall: Vec<Row>,
     /// By cue and method or baseline.
@@ -125,12 +130,18 @@ pub fn measure_explanations<S: Scorer + Send>(
     measured.sort_by_key(|(place, _)| *place);
     let records: Vec<SceneRecord> = measured.into_iter().map(|(_, record)| record).collect();
     let by_cue = rows(&records, By::Cue);
+    let ranking = ranking(&by_cue);
+    let default = Method::default().name();
+    let measured = ranking.iter().find(|rank| rank.source == default).or(ranking.first());
+    let chosen = measured.map(|rank| rank.source);
     Ok(ExplanationReport {
         protocol: options.depth.protocol(),
         input_px: options.input_px,
         faces: options.faces,
         scenes: records.len(),
-        ranking: ranking(&by_cue),
+        ranking,
+        differences: chosen.map(|method| differences(&records, method)).unwrap_or_default(),
+        chosen,
         overall: rows(&records, By::Source),
         by_cue,
         rows: rows(&records, By::CueAndLanguage),
