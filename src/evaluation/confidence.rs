@@ -133,6 +133,7 @@ mod tests {
     fn the_area_under_the_curve_is_a_share_of_pairs_in_order() {
         assert_eq!(auroc(&[2.0, 3.0], &[1.0, 2.0]), Some(0.875));
         assert_eq!(auroc(&[1.0], &[2.0]), Some(0.0));
+        assert_eq!(auroc(&[1.0, 2.0, 3.0, 0.0], &[2.0]), Some(0.375));
         assert_eq!(auroc(&[], &[1.0]), None);
     }
 

@@ -1,6 +1,6 @@
 //! Accuracy, mean average precision and heatmap localisation on labelled data.
 //!
-//! Imports: vision, scenes, models, explain, serving, verification.
+//! Imports: vision, scenes, explain.
 
 pub mod average_precision;
 pub mod confidence;
