@@ -10,7 +10,8 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::client::{ServerArgs, Session, explained};
 use super::options::ModelArgs;
-use super::story::{QUESTIONS, Seen, Story};
+use super::seen::Seen;
+use super::story::{QUESTIONS, Story};
 use super::verdicts::{self, Found};
 use super::{images, output};
 use crate::config::Settings;
@@ -79,6 +80,9 @@ async fn demo(args: &DemoArgs, settings: &Settings) -> anyhow::Result<()> {
     output::table(&head, &rows);
     output::say("");
     let (head, rows) = story.verdicts();
+    output::table(&head, &rows);
+    output::say("");
+    let (head, rows) = story.trust();
     output::table(&head, &rows);
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot make {}", args.out.display()))?;

@@ -11,9 +11,11 @@ mod inspect;
 mod keys;
 mod options;
 mod output;
+mod seen;
 mod serve;
 mod story;
 mod train;
+mod trust;
 mod verdicts;
 mod verify;
 

@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
-
+use super::seen::Seen;
+use super::trust::{self, Tally};
 use super::verdicts::{Found, stretches};
 use crate::evaluation::confidence::auroc;
-use crate::evaluation::localisation::{Map, Placement, Site};
-use crate::proto::v1;
+use crate::evaluation::localisation::{Placement, Site};
 use crate::report::{Body, Chart, Figure, Picture, Report, Section, Series, Span, Table};
-use crate::scenes::{Cue, FaceSpec, draw};
+use crate::scenes::{Cue, draw};
 use crate::telemetry::metrics::TARGET;
-use crate::vision::boxes::Rect;
-use crate::vision::overlay::{Heat, Outline, overlay};
+use crate::vision::overlay::{Heat, greyed, overlay};
 
 /// One prompt that the demo asks of every frame.
 pub(super) struct Question {
@@ -49,68 +47,6 @@ const fn question(
     before: &'static str,
 ) -> Question {
     Question { prompt, opposite, cue, before }
-}
-
-/// One frame with its answer.
-pub(super) struct Seen {
-    spec: FaceSpec,
-    pub(super) latency: Duration,
-    answer: v1::VerifyResponse,
-}
-
-impl Seen {
-    /// Takes a frame's result; a frame that was not answered is an error.
-    pub(super) fn new(spec: &FaceSpec, result: v1::FrameResult) -> anyhow::Result<Self> {
-        let answer = match result.outcome {
-            Some(v1::frame_result::Outcome::Ok(answer)) => answer,
-            Some(v1::frame_result::Outcome::Error(status)) => {
-                anyhow::bail!("frame {} failed: {}", result.sequence, status.message)
-            }
-            Some(v1::frame_result::Outcome::Dropped(_) | v1::frame_result::Outcome::Expired(_))
-            | None => anyhow::bail!("frame {} was not answered", result.sequence),
-        };
-        let total = answer.timing.as_ref().and_then(|timing| timing.total);
-        let latency = total.and_then(|total| Duration::try_from(total).ok());
-        Ok(Self {
-            spec: spec.clone(),
-            latency: latency.context("an answer has no timing")?,
-            answer,
-        })
-    }
-
-    /// How much nearer the frame is to the question's prompt than to its opposite, in units of
-    /// cosine.
-    fn margin(&self, question: usize) -> f32 {
-        let scores = self.answer.similarity.as_ref().map_or(&[][..], |part| &part.scores);
-        let cosine = |index: usize| scores.get(index).map_or(f32::NAN, |score| score.cosine);
-        cosine(2 * question) - cosine(2 * question + 1)
-    }
-
-    fn map(&self, question: usize) -> Option<Map> {
-        let map = self.answer.heatmaps.as_ref()?.heatmaps.get(question)?;
-        let Some(v1::heatmap::Content::Tensor(tensor)) = &map.content else { return None };
-        let values = tensor
-            .data
-            .chunks_exact(4)
-            .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
-        let area = map.area.as_ref()?;
-        Some(Map {
-            values: values.collect(),
-            grid: (*tensor.shape.first()? as usize, *tensor.shape.get(1)? as usize),
-            area: Rect::new(area.x1, area.y1, area.x2, area.y2),
-        })
-    }
-
-    fn outlines(&self) -> Vec<Outline> {
-        let found = self.answer.detection.iter().flat_map(|part| &part.detections);
-        found
-            .filter_map(|found| found.r#box.as_ref())
-            .map(|edges| Outline {
-                rect: Rect::new(edges.x1, edges.y1, edges.x2, edges.y2),
-                colour: [255, 255, 255],
-            })
-            .collect()
-    }
 }
 
 /// The whole clip.
@@ -185,6 +121,37 @@ impl<'a> Story<'a> {
         (head, rows.collect())
     }
 
+    /// Prompts against how far to believe their maps, and whether that came true.
+    pub(super) fn trust(&self) -> (Vec<&'static str>, Vec<Vec<String>>) {
+        let head = vec![
+            "prompt",
+            "cue drawn: usable maps",
+            "chance of a hit, as told",
+            "hits",
+            "doubts",
+            "not drawn: usable maps",
+            "doubts",
+        ];
+        let rows = QUESTIONS.iter().zip(&self.rows).enumerate();
+        let rows = rows.map(|(index, (question, row))| {
+            let tally = |drawn| {
+                let frames = self.seen.iter().filter(|seen| seen.spec.has(question.cue) == drawn);
+                Tally::of(frames.filter_map(|seen| seen.told(index)))
+            };
+            let [drawn, not] = [tally(true), tally(false)];
+            vec![
+                question.prompt.to_owned(),
+                drawn.usable(),
+                drawn.told(),
+                trust::percent(row.pointing),
+                drawn.doubts(),
+                not.usable(),
+                not.doubts(),
+            ]
+        });
+        (head, rows.collect())
+    }
+
     /// Prompts against when they were found, and when they were so.
     pub(super) fn verdicts(&self) -> (Vec<&'static str>, Vec<Vec<String>>) {
         let head = vec!["prompt", "verdict", "of the time", "found", "drawn"];
@@ -199,9 +166,6 @@ impl<'a> Story<'a> {
     /// The report as a page.
     pub(super) fn report(&self, side_px: u32) -> Report {
         let figure = |value: String, label: &str| Figure { value, label: label.to_owned() };
-        let table = |(head, rows): (Vec<&str>, _)| {
-            Body::Table(Table { head: head.into_iter().map(str::to_owned).collect(), rows })
-        };
         Report {
             title: "veriframe demo".to_owned(),
             lead: "A generated clip went through a veriframe server as JPEG frames over gRPC. The \
@@ -215,37 +179,66 @@ impl<'a> Story<'a> {
                 figure(format!("{:.0} ms", self.latency_ms(0.95)), "latency, 95th percentile"),
                 figure(format!("{:.1}%", 100.0 * self.in_time()), "within 1.2 s"),
             ],
-            sections: vec![
-                Section {
-                    title: "The prompts".to_owned(),
-                    note: "Told apart: the chance that a frame with the cue scores above one \
-                           without it, by the margin between the prompt and its opposite. Heat and hottest point: over the frames that show the cue, \
-                           against the mask it was drawn with."
-                        .to_owned(),
-                    body: table(self.table()),
-                },
-                Section {
-                    title: "Verdicts over time".to_owned(),
-                    note: "What the server said of the whole clip: when each prompt held, by its \
-                           smoothed margin over its opposite, and where it showed best. Drawn: the \
-                           truth."
-                        .to_owned(),
-                    body: table(self.verdicts()),
-                },
-                Section::charts(
-                    "Scores over time",
-                    "Margin: how much nearer the frame is to the prompt than to its opposite (uneven \
-                     teeth, even teeth). Shaded: the cue is drawn. Bars: the server's segments.",
-                    &self.charts(),
-                ),
-                Section {
-                    title: "Frames".to_owned(),
-                    note: "White: the detector's boxes. Colour: what raised the prompt's contrast."
-                        .to_owned(),
-                    body: Body::Pictures(self.pictures(side_px)),
-                },
-            ],
+            sections: self.tables().into_iter().chain(self.graphics(side_px)).collect(),
         }
+    }
+
+    fn tables(&self) -> [Section; 3] {
+        let section = |title: &str, note: &str, (head, rows): (Vec<&str>, _)| {
+            let head = head.into_iter().map(str::to_owned).collect();
+            let body = Body::Table(Table { head, rows });
+            Section { title: title.to_owned(), note: note.to_owned(), body }
+        };
+        [
+            section(
+                "The prompts",
+                "Told apart: the chance that a frame with the cue scores above one without it, by \
+                 the margin between the prompt and its opposite. Heat and hottest point: over the \
+                 frames that show the cue, against the mask it was drawn with.",
+                self.table(),
+            ),
+            section(
+                "Verdicts over time",
+                "What the server said of the whole clip: when each prompt held, by its smoothed \
+                 margin over its opposite, and where it showed best. Drawn: the truth.",
+                self.verdicts(),
+            ),
+            section(
+                "How far to believe the heatmaps",
+                "The server judges every map. Usable: nothing speaks against it; doubts count the \
+                 others. A hit: the hottest point is in the cue. The chance of one, as told, is a \
+                 mean over the frames that show the cue; it should come near the hits.",
+                self.trust(),
+            ),
+        ]
+    }
+
+    fn graphics(&self, side_px: u32) -> [Section; 3] {
+        let pictures = |title: &str, note: &str, drawn| Section {
+            title: title.to_owned(),
+            note: note.to_owned(),
+            body: Body::Pictures(self.pictures(side_px, drawn)),
+        };
+        [
+            Section::charts(
+                "Scores over time",
+                "Margin: how much nearer the frame is to the prompt than to its opposite (uneven \
+                 teeth, even teeth). Shaded: the cue is drawn. Bars: the server's segments.",
+                &self.charts(),
+            ),
+            pictures(
+                "Frames that show the cue",
+                "White: the detector's boxes. Colour: what raised the prompt's contrast. The badge \
+                 says how far to believe the colour; a grey picture has no map worth looking at.",
+                true,
+            ),
+            pictures(
+                "Frames that do not",
+                "The same prompts where there is nothing to find. A map always has a hottest point; \
+                 only its badge says that there is nothing there.",
+                false,
+            ),
+        ]
     }
 
     fn charts(&self) -> Vec<Chart> {
@@ -286,24 +279,35 @@ impl<'a> Story<'a> {
         spans
     }
 
-    /// For each question, the frame in the middle of those that show its cue.
-    fn pictures(&self, side_px: u32) -> Vec<Picture> {
-        let middle = |(index, question): (usize, &Question)| {
-            let shown: Vec<usize> = (0..self.seen.len())
-                .filter(|&frame| self.seen[frame].spec.has(question.cue))
+    /// For each question, a frame that shows its cue (`drawn`), or one that does not; none where
+    /// the clip has no such frame.
+    fn pictures(&self, side_px: u32, drawn: bool) -> Vec<Picture> {
+        let chosen = |(index, question): (usize, &Question)| {
+            let frames: Vec<usize> = (0..self.seen.len())
+                .filter(|&frame| self.seen[frame].spec.has(question.cue) == drawn)
                 .collect();
-            let frame = *shown.get(shown.len() / 3)?;
-            let seen = &self.seen[frame];
-            let map = seen.map(index)?;
-            let heat = Heat { values: &map.values, grid: map.grid, area: map.area };
-            let png = overlay(&draw(&seen.spec, side_px).image, &heat, &seen.outlines());
-            let details = vec![
-                format!("against \"{}\": {:+.3}", question.opposite, seen.margin(index)),
-                format!("at {:.1} s", frame as f64 / f64::from(self.fps)),
-            ];
-            Some(Picture::png(&png, question.prompt.to_owned(), details))
+            self.picture(index, *frames.get(frames.len() / 3)?, side_px)
         };
-        QUESTIONS.iter().enumerate().filter_map(middle).collect()
+        QUESTIONS.iter().enumerate().filter_map(chosen).collect()
+    }
+
+    /// A question's map over a frame, with how far to believe it. A map that shows nothing is not
+    /// drawn: the picture is grey.
+    fn picture(&self, index: usize, frame: usize, side_px: u32) -> Option<Picture> {
+        let (seen, question) = (&self.seen[frame], &QUESTIONS[index]);
+        let (told, map) = (seen.told(index)?, seen.map(index)?);
+        let (picture, outlines) = (draw(&seen.spec, side_px).image, seen.outlines());
+        let png = if trust::is_void(told) {
+            overlay(&greyed(&picture), None, &outlines)
+        } else {
+            let heat = Heat { values: &map.values, grid: map.grid, area: map.area };
+            overlay(&picture, &heat, &outlines)
+        };
+        let mut details = trust::lines(told);
+        details.push(format!("against \"{}\": {:+.3}", question.opposite, seen.margin(index)));
+        details.push(format!("at {:.1} s", frame as f64 / f64::from(self.fps)));
+        let picture = Picture::png(&png, question.prompt.to_owned(), details);
+        Some(picture.trusted(trust::trust(told)))
     }
 }
 

@@ -82,9 +82,42 @@ pub struct Picture {
     pub caption: String,
     /// Further lines.
     pub details: Vec<String>,
+    /// How far to believe what it shows, where that is known.
+    pub trust: Option<Trust>,
+}
+
+/// How far to believe a picture, in words.
+#[derive(Clone, Debug, Serialize)]
+pub struct Trust {
+    /// At a glance.
+    pub level: Level,
+    /// In two or three words: `probably not there`.
+    pub badge: String,
+    /// What that means for who looks at it, a sentence or two; always shown.
+    pub meaning: String,
+    /// The figures behind it, for who asks: shown beside the pointer, and read to who cannot see.
+    pub figures: String,
+}
+
+/// How far to believe a picture, at a glance.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// Nothing speaks against it.
+    Sound,
+    /// Something does.
+    Doubtful,
+    /// It shows nothing.
+    Void,
 }
 
 impl Picture {
+    /// Says how far to believe it.
+    #[must_use]
+    pub fn trusted(self, trust: Trust) -> Self {
+        Self { trust: Some(trust), ..self }
+    }
+
     /// Inlines a PNG.
     pub fn png(bytes: &[u8], caption: String, details: Vec<String>) -> Self {
         Self::inlined("png", bytes, caption, details)
@@ -97,7 +130,7 @@ impl Picture {
 
     fn inlined(format: &str, bytes: &[u8], caption: String, details: Vec<String>) -> Self {
         let data = base64::engine::general_purpose::STANDARD.encode(bytes);
-        Self { source: format!("data:image/{format};base64,{data}"), caption, details }
+        Self { source: format!("data:image/{format};base64,{data}"), caption, details, trust: None }
     }
 }
 
@@ -146,6 +179,34 @@ mod tests {
         assert!(!html.contains("<b>prompt"), "{html}");
         assert!(html.contains("<polyline"), "{html}");
         assert!(html.contains("<title>&lt;i&gt;found</title>"), "{html}");
+    }
+
+    #[test]
+    fn a_picture_says_how_far_to_believe_it() {
+        let trust = |level| Trust {
+            level,
+            badge: "not <about> it".to_owned(),
+            meaning: "Look elsewhere.".to_owned(),
+            figures: "specificity \"0.00\"".to_owned(),
+        };
+        let picture = || Picture::png(b"", "caption".to_owned(), vec!["line".to_owned()]);
+        let page = |pictures| {
+            let body = Body::Pictures(pictures);
+            let section = Section { title: String::new(), note: String::new(), body };
+            Report { sections: vec![section], ..Report::default() }.html().unwrap()
+        };
+        for (level, class) in
+            [(Level::Sound, "sound"), (Level::Doubtful, "doubtful"), (Level::Void, "void")]
+        {
+            let html = page(vec![picture().trusted(trust(level))]);
+            assert!(html.contains(&format!("<figure class=\"{class}\">")), "{html}");
+            assert!(html.contains("not &lt;about&gt; it</b>"), "{html}");
+            assert!(html.contains("title=\"specificity &quot;0.00&quot;\""), "{html}");
+            assert!(html.contains("Look elsewhere."), "{html}");
+        }
+        let html = page(vec![picture()]);
+        assert!(html.contains("<figure><img"), "{html}");
+        assert!(!html.contains("class=\"badge\""), "{html}");
     }
 
     #[test]

@@ -153,11 +153,25 @@ fn draw_heat(pixels: &mut [u8], (width, height): (usize, usize), heat: &Heat<'_>
                 let strength = sample(heat.values, heat.grid.1, row, column) * scale.per_unit;
                 blend(pixel, colour(strength, scale.signed), opacity(strength));
             } else {
-                let [r, g, b] = [0, 1, 2].map(|i| f32::from(pixel[i]));
-                blend(pixel, [0.299 * r + 0.587 * g + 0.114 * b; 3], GREYED);
+                blend(pixel, luma(pixel), GREYED);
             }
         }
     }
+}
+
+/// The picture without its colours: what stands where a map has nothing to show.
+pub fn greyed(picture: &Rgb8) -> Rgb8 {
+    let mut grey = picture.clone();
+    for pixel in grey.pixels_mut().chunks_exact_mut(3) {
+        blend(pixel, luma(pixel), 1.0);
+    }
+    grey
+}
+
+/// The grey of a pixel (ITU-R BT.601).
+fn luma(pixel: &[u8]) -> [f32; 3] {
+    let [r, g, b] = [0, 1, 2].map(|i| f32::from(pixel[i]));
+    [0.299 * r + 0.587 * g + 0.114 * b; 3]
 }
 
 fn blend(pixel: &mut [u8], colour: [f32; 3], share: f32) {
@@ -323,6 +337,12 @@ mod tests {
         let drawn = draw(&grey(64), Some(&heat(&[-1.0, 0.0, 0.0, 1.0])), &[]);
         let (against, support) = (pixel(&drawn, 12, 12), pixel(&drawn, 52, 52));
         assert!(against[2] > against[0] && support[0] > support[2], "{against:?} {support:?}");
+    }
+
+    #[test]
+    fn a_greyed_picture_keeps_its_light_and_loses_its_colour() {
+        let picture = Rgb8::new(3, 1, [[255, 0, 0], [0, 255, 0], [9, 9, 9]].concat()).unwrap();
+        assert_eq!(greyed(&picture).pixels(), [[76; 3], [150; 3], [9; 3]].concat());
     }
 
     #[test]

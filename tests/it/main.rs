@@ -7,6 +7,7 @@ mod clip;
 mod config;
 mod deadlines;
 mod decode;
+mod demo;
 mod drain;
 mod engine;
 mod errors;
