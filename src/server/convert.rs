@@ -188,7 +188,7 @@ fn convert_heatmaps(
 }
 
 /// Layers of one query: as many as any tower may have.
-const MAX_LAYERS: usize = 256;
+pub(super) const MAX_LAYERS: usize = 256;
 
 /// Each method with the options that are meant for it; whether they fit shows with the model.
 fn convert_recipes(

@@ -144,6 +144,31 @@ def heatmaps(client):
 
 
 @check
+def every_heatmap_method(client):
+    """infer: heatmaps by every method that a parameter can name, and by chosen layers"""
+    prompts = text("uneven teeth")  # of two, score_cam would take too many passes
+    properties = client.get_model_config("clip_heatmap").config.parameters
+    methods = properties["methods"].string_value.split(",")
+    assert {"grad_eclip", "legrad", "rollout", "ensemble"} <= set(methods), methods
+    for method in methods:
+        result = client.infer("clip_heatmap", [image(0), prompts], parameters={"method": method})
+        told = result.get_response().parameters
+        assert told["method"].string_param == method and told["layers"].string_param, method
+        assert np.isfinite(result.as_numpy("HEATMAP")).all(), method
+        hits = result.as_numpy("HIT_PROBABILITY")
+        known = hits[~np.isnan(hits)]
+        assert hits.shape == (1, 1) and ((0 <= known) & (known <= 1)).all(), (method, hits)
+        if method in ["eigen_cam", "rollout"]:
+            assert set(result.as_numpy("QUALITY").ravel()) == {b"NOT_SPECIFIC"}, method
+    usual = client.infer("clip_heatmap", [image(0), prompts])
+    assert usual.get_response().parameters["method"].string_param == "grad_eclip"
+    assert not np.isnan(usual.as_numpy("HIT_PROBABILITY")).any(), "the demo model is calibrated"
+    parameters = {"method": "layer_cam", "layers": "0,1"}
+    layers = client.infer("clip_heatmap", [image(0), prompts], parameters=parameters)
+    assert layers.get_response().parameters["layers"].string_param == "0,1"
+
+
+@check
 def boxes(client):
     """infer: boxes of two pictures, with parameters, and none at all"""
     parameters = {"min_confidence": 0.0, "max_detections": 4}
@@ -317,6 +342,18 @@ def what_is_not_known(client):
     invalid("sequence_id: is '5', but no model keeps state", sequence_id=5)
     invalid("'min_confidance' is unknown", "yolo", parameters={"min_confidance": 0.5})
     invalid("must be 0 to 1", "yolo", parameters={"min_confidence": 1.5})
+    maps = [image(0), text("a face", "uneven teeth")]
+    for parameters, part in [
+        ({"method": "grad_cam++"}, "'grad_cam++' is unknown, known are grad_eclip, direct_effect"),
+        ({"method": "legrad", "layers": "99"}, "cannot read layer 99, the model has layers 0 to"),
+        ({"method": "grad_eclip", "layers": "0"}, "grad_eclip has no choice of layers"),
+        ({"method": "score_cam"}, "forward passes, limit 256; a prompt takes: score_cam"),
+    ]:
+
+        def call(parameters=parameters):
+            client.infer("clip_heatmap", maps, parameters=parameters)
+
+        refused(call, "INVALID_ARGUMENT", part)
     shared = triton.InferInput("IMAGE", [1], "BYTES")
     shared.set_shared_memory("a", 64)
     refused(lambda: client.infer("clip_image", [shared]), "INVALID_ARGUMENT", "shared memory")

@@ -19,7 +19,8 @@ LIMIT = 60
 CHECKS = []
 
 # What the server was started with, as scripts/clients.sh says.
-CLIP = ["clip_image", "clip_text", "clip_similarity", "clip_grad_eclip", "clip_direct_effect"]
+CLIP = ["clip_image", "clip_text", "clip_similarity", "clip_heatmap"]
+CLIP += ["clip_grad_eclip", "clip_direct_effect"]
 SERVED = [*CLIP, "yolo", "affine", "kinds", "halves"]
 # Width and height of the pictures, in pixels.
 WIDTH, HEIGHT = 64, 48

@@ -70,10 +70,10 @@ impl Inference {
             raw_output_contents,
             ..wire::ModelInferResponse::default()
         };
-        if streamed {
-            let last =
-                wire::InferParameter { parameter_choice: Some(ParameterChoice::BoolParam(true)) };
-            response.parameters.insert(FINAL_RESPONSE.to_owned(), last);
+        let last = streamed.then_some((FINAL_RESPONSE, ParameterChoice::BoolParam(true)));
+        for (name, value) in ran.told.into_iter().chain(last) {
+            let value = wire::InferParameter { parameter_choice: Some(value) };
+            response.parameters.insert(name.to_owned(), value);
         }
         Ok(response)
     }

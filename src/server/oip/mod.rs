@@ -3,6 +3,7 @@
 //! [`tensors`] reads what clients send and is the border here: behind it tensors are whole. The
 //! models of this protocol are parts of the catalog's, see `models.rs`.
 
+mod heatmaps;
 mod infer;
 mod inputs;
 mod metadata;

@@ -1,7 +1,8 @@
 //! The catalog's models as this protocol has them: each does one thing, with named tensors.
 //!
-//! A CLIP model `clip` is offered as `clip_image`, `clip_text`, `clip_similarity` and one model for
-//! each heatmap method (`clip_grad_eclip`); a detector and a TorchScript module under their own names.
+//! A CLIP model `clip` is offered as `clip_image`, `clip_text`, `clip_similarity`, `clip_heatmap`, which
+//! makes heatmaps by any method, and one model for each usual method (`clip_grad_eclip`); a detector
+//! and a TorchScript module under their own names.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -44,13 +45,14 @@ pub(super) enum ClipTask {
     Text,
     /// Pictures against texts to scores.
     Similarity,
-    /// Pictures against texts to heatmaps.
-    Heatmap(Method),
+    /// Pictures against texts to heatmaps, by this method, or by the one that the request names.
+    Heatmap(Option<Method>),
 }
 
 impl ClipTask {
     fn all() -> impl Iterator<Item = Self> {
-        let maps = Method::USUAL.into_iter().map(Self::Heatmap);
+        let usual = Method::USUAL.into_iter().map(Some);
+        let maps = std::iter::once(None).chain(usual).map(Self::Heatmap);
         [Self::Image, Self::Text, Self::Similarity].into_iter().chain(maps)
     }
 
@@ -60,7 +62,8 @@ impl ClipTask {
             Self::Image => "image",
             Self::Text => "text",
             Self::Similarity => "similarity",
-            Self::Heatmap(method) => method.name(),
+            Self::Heatmap(None) => "heatmap",
+            Self::Heatmap(Some(method)) => method.name(),
         }
     }
 }
@@ -240,6 +243,7 @@ impl Model {
                     float("AREA", &[-1, 4]),
                     float("CONTRAST", &[-1, -1]),
                     spec("QUALITY", Datatype::Bytes, &[-1, -1]),
+                    float("HIT_PROBABILITY", &[-1, -1]),
                 ]
             }
             Task::Detection(_) => vec![
@@ -266,6 +270,7 @@ impl Model {
     pub(super) fn parameters(&self) -> &'static [&'static str] {
         match &self.task {
             Task::Detection(_) => &[MIN_CONFIDENCE, IOU_THRESHOLD, MAX_DETECTIONS],
+            Task::Clip(_, ClipTask::Heatmap(None)) => &[METHOD, LAYERS],
             Task::Clip(..) | Task::Module(_) => &[],
         }
     }
@@ -281,6 +286,9 @@ impl Model {
         if let Task::Detection(detector) = &self.task {
             properties.insert("labels", detector.classes().join(","));
         }
+        if let Task::Clip(_, ClipTask::Heatmap(None)) = &self.task {
+            properties.insert("methods", Method::ALL.map(Method::name).join(","));
+        }
         properties
     }
 }
@@ -289,6 +297,11 @@ impl Model {
 pub(super) const IMAGE: &str = "IMAGE";
 /// Prompts, UTF-8.
 pub(super) const TEXT: &str = "TEXT";
+/// A heatmap model's parameter: the method by name. Its responses tell it, too.
+pub(super) const METHOD: &str = "method";
+/// A heatmap model's parameter: the blocks that the method reads, numbers with commas between. Its
+/// responses tell them, too.
+pub(super) const LAYERS: &str = "layers";
 /// A detector's parameter: boxes below this confidence are left out.
 pub(super) const MIN_CONFIDENCE: &str = "min_confidence";
 /// A detector's parameter: boxes of one class that overlap more are one.

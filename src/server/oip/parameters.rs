@@ -77,6 +77,44 @@ impl Parameters {
             _ => Err(wrong(name, &format!("is {value}, must be 1 to {limit}"))),
         }
     }
+
+    /// A text of the model's own.
+    pub(super) fn text(&self, name: &str) -> Result<Option<&str>, ServingError> {
+        match self.own.get(name).map(|value| &value.parameter_choice) {
+            None => Ok(None),
+            Some(Some(ParameterChoice::StringParam(text))) => Ok(Some(text)),
+            Some(
+                Some(
+                    ParameterChoice::BoolParam(_)
+                    | ParameterChoice::Int64Param(_)
+                    | ParameterChoice::Uint64Param(_)
+                    | ParameterChoice::DoubleParam(_),
+                )
+                | None,
+            ) => Err(wrong(name, "must be a text")),
+        }
+    }
+
+    /// Whole numbers of the model's own, `limit` at most: a text of them with commas between, or one
+    /// number. An empty text is no number at all.
+    pub(super) fn list(
+        &self,
+        name: &str,
+        limit: usize,
+    ) -> Result<Option<Vec<usize>>, ServingError> {
+        let Some(value) = self.own.get(name) else { return Ok(None) };
+        let refused = || wrong(name, "must be whole numbers with commas between, such as '3,7,11'");
+        let Some(ParameterChoice::StringParam(text)) = &value.parameter_choice else {
+            let number = whole(name, value)?;
+            return Ok(Some(vec![usize::try_from(number).map_err(|_| refused())?]));
+        };
+        let count = if text.is_empty() { 0 } else { text.split(',').count() };
+        if count > limit {
+            return Err(wrong(name, &format!("has {count} numbers, limit {limit}")));
+        }
+        let numbers = text.split(',').take(count).map(|number| number.trim().parse());
+        numbers.collect::<Result<Vec<usize>, _>>().map(Some).map_err(|_| refused())
+    }
 }
 
 /// Triton's levels: 1 is the most urgent, 0 the default.
@@ -203,6 +241,30 @@ mod tests {
         assert_eq!(parameters.count("max_detections", 7).unwrap(), Some(7));
         let error = parameters.count("max_detections", 6).unwrap_err().to_string();
         assert_eq!(error, "parameters.max_detections: is 7, must be 1 to 6");
+    }
+
+    #[test]
+    fn texts_and_lists_of_numbers_are_a_models_own() {
+        let given = |choice| read(&[("max_detections", choice)], None, Instant::now()).unwrap();
+        let text = |text: &str| given(ParameterChoice::StringParam(text.to_owned()));
+        assert_eq!(text("legrad").text("max_detections").unwrap(), Some("legrad"));
+        assert_eq!(text("legrad").text("min_confidence").unwrap(), None);
+        let error = given(ParameterChoice::BoolParam(true)).text("max_detections").unwrap_err();
+        assert_eq!(error.to_string(), "parameters.max_detections: must be a text");
+
+        let list = |parameters: Parameters| {
+            parameters.list("max_detections", 3).map_err(|error| error.to_string())
+        };
+        assert_eq!(list(text("3, 7,11")), Ok(Some(vec![3, 7, 11])));
+        assert_eq!(list(text("")), Ok(Some(vec![])));
+        assert_eq!(list(given(ParameterChoice::Int64Param(7))), Ok(Some(vec![7])));
+        let expected = "parameters.max_detections: has 4 numbers, limit 3";
+        assert_eq!(list(text("1,2,3,4")), Err(expected.to_owned()));
+        for wrong in ["1,", "-1", "1;2", "last"] {
+            let error = list(text(wrong)).unwrap_err();
+            assert!(error.ends_with("whole numbers with commas between, such as '3,7,11'"));
+        }
+        assert!(list(given(ParameterChoice::Int64Param(-1))).unwrap_err().contains("is -1"));
     }
 
     #[test]

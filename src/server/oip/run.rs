@@ -8,13 +8,13 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::inputs::{Picture, Pictures, Placed, named, pictures, texts};
 use super::models::{ClipTask, IMAGE, IOU_THRESHOLD, MAX_DETECTIONS, MIN_CONFIDENCE, TEXT, Task};
 use super::parameters::Parameters;
-use crate::explain::{Method, Recipe};
+use crate::proto::inference::infer_parameter::ParameterChoice;
 use crate::server::answer::Answering;
+use crate::serving::ServingError;
 use crate::serving::clip::{ClipService, ImageEmbedding, MapJob, StageTiming};
 use crate::serving::tensor::NamedTensor;
 use crate::serving::torchscript::TorchScriptService;
 use crate::serving::yolo::{DetectorService, FoundBoxes};
-use crate::serving::{ServingError, blocking};
 use crate::verification::{Detection, Score, Texts, decode};
 use crate::vision::boxes::NmsOptions;
 use crate::vision::image::Rgb8;
@@ -24,6 +24,15 @@ use crate::vision::image::Rgb8;
 pub(super) struct Ran {
     pub(super) outputs: Vec<NamedTensor>,
     pub(super) work: Work,
+    /// Parameters of the response, by name.
+    pub(super) told: Vec<(&'static str, ParameterChoice)>,
+}
+
+impl Ran {
+    /// Nothing to tell beside the outputs.
+    fn of(outputs: Vec<NamedTensor>, work: Work) -> Self {
+        Self { outputs, work, told: Vec::new() }
+    }
 }
 
 /// What a run of a model cost.
@@ -101,34 +110,13 @@ impl Run<'_> {
                 let (field, prompts) = texts(&text)?;
                 limits.prompts(&field, &prompts)?;
                 let pictures = self.pictures(&image)?;
-                self.maps_fit(&field, (pictures.len(), prompts.len()), clip.grid_side())?;
-                self.explain((clip, method), pictures, prompts).await
+                self.explain((clip, method), pictures, (field, prompts)).await
             }
         }
     }
 
     fn pictures(&self, image: &Placed) -> Result<Pictures, ServingError> {
         pictures(image, self.answering.config.open_inference.max_pictures)
-    }
-
-    /// Refuses more heatmaps than a request may ask for.
-    fn maps_fit(
-        &self,
-        field: &str,
-        (pictures, prompts): (usize, usize),
-        side: usize,
-    ) -> Result<(), ServingError> {
-        let limits = &self.answering.config.request_limits;
-        let bytes = pictures * prompts * side.pow(2) * size_of::<f32>();
-        if prompts <= limits.max_heatmaps && bytes <= limits.max_heatmap_bytes {
-            return Ok(());
-        }
-        let reason = format!(
-            "{prompts} maps for each of {pictures} pictures weigh {bytes} bytes, limits {} maps and \
-             {} bytes",
-            limits.max_heatmaps, limits.max_heatmap_bytes
-        );
-        Err(ServingError::invalid(field, reason))
     }
 
     async fn embed(&self, clip: &ClipService, pictures: Pictures) -> Result<Ran, ServingError> {
@@ -138,7 +126,7 @@ impl Run<'_> {
         let shape = [seen.len(), clip.dimension()];
         let outputs = vec![NamedTensor::floats("EMBEDDING", &shape, &values)];
         work.output = started.elapsed();
-        Ok(Ran { outputs, work })
+        Ok(Ran::of(outputs, work))
     }
 
     async fn embed_texts(
@@ -159,7 +147,7 @@ impl Run<'_> {
             NamedTensor::flags("TRUNCATED", &[prompts.len()], &cut),
         ];
         work.output = started.elapsed();
-        Ok(Ran { outputs, work })
+        Ok(Ran::of(outputs, work))
     }
 
     async fn compare(
@@ -184,30 +172,11 @@ impl Run<'_> {
             tensor("CONTRAST", |score| score.contrast),
         ];
         work.output = started.elapsed();
-        Ok(Ran { outputs, work })
-    }
-
-    async fn explain(
-        &self,
-        (clip, method): (&ClipService, Method),
-        pictures: Pictures,
-        prompts: Vec<String>,
-    ) -> Result<Ran, ServingError> {
-        let texts = Texts::embed(clip, &prompts, None, self.parameters.terms).await?;
-        let recipes = [Recipe::of(method)];
-        clip.admits(&recipes, prompts.len(), false)?;
-        let job = texts.job(&recipes, false);
-        let (seen, mut work) = self.look(clip, pictures, Some(job)).await?;
-        let started = Instant::now();
-        let (side, prompts) = (clip.grid_side(), prompts.len());
-        let slot = self.answering.catalog.cpu_slot(self.parameters.terms).await?;
-        let outputs = blocking(slot, move || heatmaps(&seen, prompts, side)).await?;
-        work.output = started.elapsed();
-        Ok(Ran { outputs, work })
+        Ok(Ran::of(outputs, work))
     }
 
     /// Decodes every picture and embeds it, with the maps of `job`; a batch's worth at once.
-    async fn look(
+    pub(super) async fn look(
         &self,
         clip: &ClipService,
         pictures: Pictures,
@@ -263,7 +232,7 @@ impl Run<'_> {
             work.output += found.postprocess;
         }
         let found: Vec<FoundBoxes> = found.into_iter().map(|(found, _)| found).collect();
-        Ok(Ran { outputs: boxes(&found, detector.classes()), work })
+        Ok(Ran::of(boxes(&found, detector.classes()), work))
     }
 
     /// Which boxes count: as the request says, or as everywhere.
@@ -290,26 +259,8 @@ impl Run<'_> {
         let items = if batched { rows.unwrap_or(1) } else { 1 };
         let mut work = Work { items, ..Work::default() };
         work.add(Duration::ZERO, &answer.timing);
-        Ok(Ran { outputs: answer.outputs, work })
+        Ok(Ran::of(answer.outputs, work))
     }
-}
-
-/// Maps of pictures × prompts, `side` × `side` each.
-fn heatmaps(seen: &[ImageEmbedding], prompts: usize, side: usize) -> Vec<NamedTensor> {
-    let maps = || seen.iter().flat_map(|seen| &seen.maps);
-    let values: Vec<f32> = maps().flat_map(|map| map.values.iter().copied()).collect();
-    let contrasts: Vec<f32> = maps().map(|map| map.margin).collect();
-    let areas: Vec<f32> = seen
-        .iter()
-        .flat_map(|seen| [seen.area.x1, seen.area.y1, seen.area.x2, seen.area.y2])
-        .collect();
-    let pairs = [seen.len(), prompts];
-    vec![
-        NamedTensor::floats("HEATMAP", &[seen.len(), prompts, side, side], &values),
-        NamedTensor::floats("AREA", &[seen.len(), 4], &areas),
-        NamedTensor::floats("CONTRAST", &pairs, &contrasts),
-        NamedTensor::strings("QUALITY", &pairs, maps().map(|map| map.quality.name())),
-    ]
 }
 
 /// The boxes of all pictures in one list, each with its picture.

@@ -13,7 +13,7 @@ use super::slots::CpuSlots;
 use super::stages::record_device;
 use super::{Depth, Health, HeatmapConfig, ModelIdentity, ServingError, Terms, blocking};
 use crate::engine::{Completed, Engine, Timing};
-use crate::explain::{RawMap, Recipe};
+use crate::explain::{ExplainError, RawMap, Recipe};
 use crate::models::clip::ClipCheckpoint;
 use crate::telemetry::metrics::{self, Stage};
 use crate::telemetry::traces::Lap;
@@ -129,6 +129,11 @@ impl ClipService {
         &self.heatmaps.null_prompts
     }
 
+    /// Whether the image tower has what the recipe reads.
+    pub fn reads(&self, recipe: &Recipe) -> Result<(), ExplainError> {
+        recipe.check(self.depth_of_tower())
+    }
+
     /// Whether maps of `prompts` prompts can be made by `recipes`, and are cheap enough.
     pub fn admits(
         &self,
@@ -136,10 +141,10 @@ impl ClipService {
         prompts: usize,
         check: bool,
     ) -> Result<(), ServingError> {
-        let (depth, limit) = (self.depth_of_tower(), self.heatmaps.max_passes);
+        let limit = self.heatmaps.max_passes;
         let refused = |reason| ServingError::invalid("heatmaps", reason);
         for recipe in recipes {
-            recipe.check(depth).map_err(|error| refused(error.to_string()))?;
+            self.reads(recipe).map_err(|error| refused(error.to_string()))?;
         }
         let passes = self.passes(recipes, check) * prompts;
         if passes <= limit {
@@ -184,10 +189,15 @@ impl ClipService {
         recipes.iter().map(|recipe| recipe.passes(size, check)).sum()
     }
 
+    /// The blocks of the image tower that a recipe reads, counted from 0, ascending.
+    pub fn layers(&self, recipe: &Recipe) -> Vec<usize> {
+        recipe.layers_in(self.depth_of_tower())
+    }
+
     /// The layers that a recipe reads, by checkpoint key: `vision_model.encoder.layers.8-11`, or
     /// with commas where they have gaps.
     pub fn layer_name(&self, recipe: &Recipe) -> String {
-        let layers = recipe.layers_in(self.depth_of_tower());
+        let layers = self.layers(recipe);
         let shown = match layers.as_slice() {
             [] => String::new(),
             [one] => one.to_string(),

@@ -1,6 +1,7 @@
 //! What the server tells of itself, of its models and of what they did.
 
 use tonic::Code;
+use veriframe::explain::Method;
 use veriframe::proto::inference as wire;
 use veriframe::proto::inference::model_metadata_response::TensorMetadata;
 
@@ -40,6 +41,7 @@ async fn each_model_says_what_it_takes_and_gives() {
             ("AREA", "FP32", vec![-1, 4]),
             pairs("CONTRAST"),
             ("QUALITY", "BYTES", vec![-1, -1]),
+            pairs("HIT_PROBABILITY"),
         ]
     };
     let boxes = vec![
@@ -55,6 +57,7 @@ async fn each_model_says_what_it_takes_and_gives() {
         ("clip_image", vec![image.clone()], vec![embedding()]),
         ("clip_text", vec![text.clone()], vec![embedding(), ("TRUNCATED", "BOOL", vec![-1])]),
         ("clip_similarity", vec![image.clone(), text.clone()], scores),
+        ("clip_heatmap", vec![image.clone(), text.clone()], map()),
         ("clip_grad_eclip", vec![image.clone(), text.clone()], map()),
         ("clip_direct_effect", vec![image.clone(), text], map()),
         ("yolo", vec![image], boxes),
@@ -72,6 +75,9 @@ async fn each_model_says_what_it_takes_and_gives() {
         assert_eq!((metadata.name.as_str(), metadata.versions), (model, vec!["1".to_owned()]));
         assert_eq!((metadata.inputs, metadata.outputs), (tensors(inputs), tensors(outputs)));
         assert_eq!(metadata.properties["checksum"].len(), 64);
+        let methods = metadata.properties.get("methods").map(|methods| methods.split(',').count());
+        let expected = (model == "clip_heatmap").then_some(Method::ALL.len());
+        assert_eq!(methods, expected, "{model}");
         let ask = wire::ModelConfigRequest { name: model.to_owned(), version: String::new() };
         let config = client.model_config(ask).await.unwrap().into_inner().config.unwrap();
         assert_eq!((config.name.as_str(), config.platform), (model, metadata.platform));
@@ -118,6 +124,7 @@ async fn what_a_model_did_is_counted() {
     let expected = [
         "clip_direct_effect",
         "clip_grad_eclip",
+        "clip_heatmap",
         "clip_image",
         "clip_similarity",
         "clip_text",

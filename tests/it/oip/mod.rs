@@ -1,5 +1,6 @@
 //! The Open Inference Protocol over the wire.
 
+mod heatmaps;
 mod infer;
 mod metadata;
 mod refused;
