@@ -9,9 +9,14 @@ use super::contrast::to_vec;
 /// A spread below this share of the largest magnitude is rounding, not evidence.
 pub(super) const FLAT_RATIO: f32 = 1e-5;
 
-/// A map whose specificity is below this is that of a prompt that says nothing: they correlate by
-/// more than 0.99.
+/// A map whose specificity is below this has the shape of a prompt's that says nothing: they
+/// correlate by more than 0.99.
 const LEAST_SPECIFICITY: f32 = 0.01;
+
+/// A map of that shape which is less than this many times as strong is mostly that map: taking it
+/// away leaves less than half. A stronger one says more of the same place, and that is what the
+/// prompt adds.
+const LEAST_STRENGTH: f32 = 2.0;
 
 /// A map whose faithfulness is below this names patches no better than chance does.
 const LEAST_FAITHFULNESS: f32 = 0.1;
@@ -222,7 +227,7 @@ fn shown(method: Method, map: &[f32]) -> Vec<f32> {
 fn judge(raw: &[f32], map: &RawMap) -> Quality {
     if raw.iter().any(|v| !v.is_finite()) || is_flat(raw) || is_flat(&map.values) {
         Quality::Constant
-    } else if map.specificity.is_some_and(|specificity| specificity < LEAST_SPECIFICITY) {
+    } else if says_nothing(map) {
         Quality::NotSpecific
     } else if map.margin <= 0.0 {
         Quality::WeakClaim
@@ -233,6 +238,13 @@ fn judge(raw: &[f32], map: &RawMap) -> Quality {
     } else {
         Quality::Ok
     }
+}
+
+/// Whether the map is that of prompts that say nothing, or of no prompt at all.
+fn says_nothing(map: &RawMap) -> bool {
+    let like_nulls = map.specificity.is_some_and(|specificity| specificity < LEAST_SPECIFICITY);
+    let strong = map.signal_to_noise.is_some_and(|strength| strength >= LEAST_STRENGTH);
+    like_nulls && !(strong && map.method.is_text_conditioned())
 }
 
 fn effective_patches(values: &[f32]) -> f32 {
@@ -376,6 +388,16 @@ mod tests {
     fn a_method_that_ignores_the_prompt_is_never_specific() {
         let map = map_of(Method::Rollout, &[[0.0, 1.0, 2.0, 3.0]], 0.5);
         assert_eq!((map.quality, map.specificity), (Quality::NotSpecific, Some(0.0)));
+    }
+
+    #[test]
+    fn a_map_of_a_null_prompt_s_shape_is_specific_where_it_says_twice_as_much() {
+        let map = |strength: f32| [0.0, 1.0, 2.0, 3.0].map(|heat: f32| heat * strength);
+        let quality = |strength| map_of(Method::GradEclip, &[map(strength), map(1.0)], 0.5).quality;
+        assert_eq!(quality(1.9), Quality::NotSpecific);
+        assert_eq!(quality(2.1), Quality::Ok);
+        let blind = map_of(Method::Rollout, &[map(2.1), map(1.0)], 0.5);
+        assert_eq!(blind.quality, Quality::NotSpecific, "no prompt made it stronger");
     }
 
     #[test]
