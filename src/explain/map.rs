@@ -23,7 +23,7 @@ const LEAST_FAITHFULNESS: f32 = 0.1;
 
 /// A map with less than this many effective patches sees nothing smaller than its own grid: what it
 /// is about may be anywhere within a patch.
-const LEAST_PATCHES: f32 = 1.5;
+pub(super) const LEAST_PATCHES: f32 = 1.5;
 
 /// One prompt's heatmap on the patch grid.
 #[derive(Clone, Debug, PartialEq)]
@@ -219,7 +219,7 @@ pub(super) fn finish(method: Method, raw: &Tensor, known: &Known<'_>) -> Vec<Raw
 }
 
 /// The raw map without what its method does not show; numbers that are not finite become 0.
-fn shown(method: Method, map: &[f32]) -> Vec<f32> {
+pub(super) fn shown(method: Method, map: &[f32]) -> Vec<f32> {
     let floor = if method.is_signed() { f32::NEG_INFINITY } else { 0.0 };
     map.iter().map(|&v| if v.is_finite() { v.max(floor) } else { 0.0 }).collect()
 }
@@ -247,14 +247,14 @@ fn says_nothing(map: &RawMap) -> bool {
     like_nulls && !(strong && map.method.is_text_conditioned())
 }
 
-fn effective_patches(values: &[f32]) -> f32 {
+pub(super) fn effective_patches(values: &[f32]) -> f32 {
     let heat = || values.iter().map(|&v| f64::from(v.max(0.0)));
     let squares: f64 = heat().map(|v| v * v).sum();
     if squares > 0.0 { (heat().sum::<f64>().powi(2) / squares) as f32 } else { 0.0 }
 }
 
 /// The greatest positive value more than `reach` cells from the greatest of all, over that one.
-fn rival(values: &[f32], columns: usize, reach: usize) -> f32 {
+pub(super) fn rival(values: &[f32], columns: usize, reach: usize) -> f32 {
     let hottest = |among: &mut dyn Iterator<Item = (usize, f32)>| {
         among.max_by(|(_, a), (_, b)| a.total_cmp(b)).filter(|&(_, value)| value > 0.0)
     };
@@ -268,12 +268,12 @@ fn rival(values: &[f32], columns: usize, reach: usize) -> f32 {
 }
 
 /// Whether values differ by no more than rounding.
-fn is_flat(map: &[f32]) -> bool {
+pub(super) fn is_flat(map: &[f32]) -> bool {
     let Stats { min, max, .. } = stats(map);
     max - min <= FLAT_RATIO * max.abs().max(min.abs())
 }
 
-fn stats(map: &[f32]) -> Stats {
+pub(super) fn stats(map: &[f32]) -> Stats {
     let count = map.len() as f64;
     let mean = map.iter().map(|&v| f64::from(v)).sum::<f64>() / count;
     let variance = map.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / count;

@@ -38,7 +38,10 @@ pub use calibration::{
 pub use cam::{Activations, Cam, Channels, class_activation};
 pub use checks::{Checks, PASSES_OF_CHECKS};
 pub use contrast::Contrast;
-pub use detector::{BoxMap, BoxMapError, BoxTarget, DETECTOR_METHODS, box_map};
+pub use detector::{
+    BoxCandidate, BoxHeat, BoxMap, BoxMapError, BoxTarget, DETECTOR_METHODS, box_map,
+    candidate_maps, explains_boxes,
+};
 pub use direct_effect::{DirectEffect, direct_effect, direct_effect_by_head};
 pub use dual_path::{DualPath, dual_path_features, dual_path_map, surgery_similarity};
 pub use error::ExplainError;

@@ -1,9 +1,12 @@
 //! A picture scaled into a detector's square, its aspect kept, with grey on two sides; and the way
 //! back for boxes.
 
+use std::ops::Range;
+
 use super::bilinear::resized;
 use super::boxes::Rect;
 use super::image::Rgb8;
+use super::resize;
 
 /// The grey that detectors were trained to see around a picture.
 const GREY: u8 = 114;
@@ -47,6 +50,29 @@ impl Fit {
         let y = |y: f32| (y - top) / self.scale_y;
         Rect::new(x(rect.x1), y(rect.y1), x(rect.x2), y(rect.y2))
             .clipped(self.source_width_px as f32, self.source_height_px as f32)
+    }
+
+    /// From source pixels to letterboxed ones, as a transform.
+    pub fn transform(&self) -> resize::Fit {
+        resize::Fit {
+            scale_x: self.scale_x,
+            scale_y: self.scale_y,
+            offset_x: self.left_px as f32,
+            offset_y: self.top_px as f32,
+        }
+    }
+
+    /// Of a grid with cells of `stride_px` letterboxed pixels: those rows and columns that see a
+    /// part of the source, and not grey alone.
+    pub fn cells(&self, stride_px: u32) -> (Range<u32>, Range<u32>) {
+        let side = |from: u32, scale: f32, source: u32| {
+            let inner = (scale * source as f32).round() as u32;
+            from / stride_px..(from + inner).div_ceil(stride_px)
+        };
+        (
+            side(self.top_px, self.scale_y, self.source_height_px),
+            side(self.left_px, self.scale_x, self.source_width_px),
+        )
     }
 }
 
@@ -129,6 +155,22 @@ mod tests {
     #[test]
     fn a_hair_of_a_picture_keeps_one_pixel() {
         assert_eq!(sizes(10_000, 1, Padding::Minimal { stride: 32 }).outer, (640, 32));
+    }
+
+    #[test]
+    fn cells_of_grey_alone_are_told_from_those_that_see_the_source() {
+        let image = Rgb8::filled(451, 300, [7; 3]);
+        // 426 of 448 rows from the 11th on: row 0 of 8 px is grey, row 1 half of it.
+        let (_, fit) = letterbox(&image, 640, Padding::Minimal { stride: 32 });
+        assert_eq!(fit.cells(8), (1..55, 0..80));
+        assert_eq!(fit.cells(16), (0..28, 0..40));
+        // 426 of 640 rows from the 107th on.
+        let (_, fit) = letterbox(&image, 640, Padding::Square);
+        assert_eq!(fit.cells(32), (3..17, 0..20));
+        let there = fit.transform().to_model(Rect::new(0.0, 0.0, 451.0, 300.0));
+        let expected = Rect::new(0.0, 107.0, 640.0, 533.0);
+        let off = (there.y1 - expected.y1).abs() + (there.y2 - expected.y2).abs();
+        assert!(off + (there.x2 - expected.x2).abs() < 1e-3, "{there:?}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use tch::{Kind, Tensor};
 
 use super::config::{BINS, SIDE_CHANNELS, STRIDES_PX, YoloConfig};
 use super::layers::{Conv, Shape};
+use super::window::{Windows, inner};
 use super::{BatchNorm, Pyramid};
 use crate::models::weights::{Init, Scope, WeightsError};
 
@@ -55,6 +56,17 @@ impl Head {
             .zip(pyramid)
             .map(|((sides, class), x)| Tensor::cat(&[sides.forward(x), class.forward(x)], 1))
             .collect()
+    }
+
+    /// How many classes it tells apart.
+    pub(super) fn classes(&self) -> i64 {
+        self.classes
+    }
+
+    /// Class logits `[K, C]` of the cells in the middle of windows on one level.
+    pub(super) fn class_logits(&self, level: usize, windows: &Windows) -> Tensor {
+        let (_, class) = &self.levels[level];
+        class.in_the_middle(windows)
     }
 
     /// All levels to `[B, A, 4 + C]` f32.
@@ -120,7 +132,17 @@ impl Branch {
     }
 
     fn forward(&self, x: &Tensor) -> Tensor {
-        let x = self.second.forward(&self.first.forward(x));
+        self.last(&self.second.forward(&self.first.forward(x)))
+    }
+
+    /// What [`Branch::forward`] says of the middle cell of each window, `[K, outputs]`.
+    fn in_the_middle(&self, windows: &Windows) -> Tensor {
+        let around = inner(&self.first.forward(windows.features()));
+        let middle = inner(&self.second.forward(&(around * windows.inside())));
+        self.last(&middle).flatten(1, 3)
+    }
+
+    fn last(&self, x: &Tensor) -> Tensor {
         x.conv2d(&self.weight, Some(&self.bias), 1, 0, 1, 1)
     }
 }

@@ -9,9 +9,11 @@ mod checkpoint;
 mod config;
 mod head;
 mod layers;
+mod window;
 
 pub use checkpoint::YoloCheckpoint;
 pub use config::{STRIDES_PX, YoloConfig, YoloSize};
+pub use window::Windows;
 
 use tch::{Device, Kind, Tensor};
 
@@ -77,6 +79,18 @@ impl Yolo {
         self.head.forward(pyramid)
     }
 
+    /// How many classes the head tells apart.
+    pub fn classes(&self) -> i64 {
+        self.head.classes()
+    }
+
+    /// The class logits that [`Yolo::head`] gives to the cells in the middle of `windows`, `[K, C]`
+    /// in the net's kind, from those windows alone. `level` is 0, 1 or 2, finest first; norms must
+    /// be folded.
+    pub fn class_logits(&self, level: usize, windows: &Windows) -> Tensor {
+        self.head.class_logits(level, windows)
+    }
+
     /// What [`Yolo::raw`] gave to `[B, A, 4 + C]` f32: A candidates, finest stride first, row-major;
     /// each with left, top, right and bottom edge in input pixels and a confidence for every class,
     /// 0 to 1.
@@ -87,6 +101,9 @@ impl Yolo {
 
 /// Features at strides 8, 16 and 32.
 pub type Pyramid = [Tensor; 3];
+
+/// The layers of the checkpoint (`model.N`) that give them.
+pub const PYRAMID_LAYERS: [i64; 3] = [15, 18, 21];
 
 /// Layers 0 to 9.
 #[derive(Debug)]
