@@ -1,6 +1,7 @@
 //! Wire requests to the domain's, checked: what leaves here is within every limit but those that
 //! need the picture.
 
+use super::box_heatmaps::convert_box_heatmaps;
 use super::limits::{RequestLimits, number, share};
 use super::zoom::convert_zoom;
 use crate::explain::{Method, Recipe, Smoothing};
@@ -137,7 +138,14 @@ pub(super) fn convert_detection(
     part: v1::DetectionQuery,
     limits: &RequestLimits,
 ) -> Result<Detection, ServingError> {
-    let v1::DetectionQuery { model, min_confidence, iou_threshold, max_detections, classes } = part;
+    let v1::DetectionQuery {
+        model,
+        min_confidence,
+        iou_threshold,
+        max_detections,
+        classes,
+        heatmaps,
+    } = part;
     limits.classes("detection.classes", &classes)?;
     let mut detection = Detection { model: named(model), classes, ..Detection::default() };
     if let Some(value) = min_confidence {
@@ -150,6 +158,7 @@ pub(super) fn convert_detection(
         detection.max_detections =
             number("detection.max_detections", value, limits.max_detections)?;
     }
+    detection.heatmaps = heatmaps.map(|part| convert_box_heatmaps(part, limits)).transpose()?;
     Ok(detection)
 }
 
@@ -178,8 +187,8 @@ fn convert_heatmaps(
         model: named(model),
         prompts,
         nulls,
-        resolution: convert_resolution(part.resolution)?,
-        encoding: convert_encoding(part.encoding)?,
+        resolution: convert_resolution("heatmaps.resolution", part.resolution)?,
+        encoding: convert_encoding("heatmaps.encoding", part.encoding)?,
         check,
         zoom: zoom.map(|zoom| convert_zoom(zoom, limits)).transpose()?,
         recipes: convert_recipes(&methods, part.options.unwrap_or_default())?,
@@ -216,7 +225,7 @@ fn convert_recipes(
     Ok(methods.into_iter().map(recipe).collect())
 }
 
-fn convert_methods(field: &str, methods: &[i32]) -> Result<Vec<Method>, ServingError> {
+pub(super) fn convert_methods(field: &str, methods: &[i32]) -> Result<Vec<Method>, ServingError> {
     let mut converted = Vec::new();
     for (at, &method) in methods.iter().enumerate() {
         let field = format!("{field}[{at}]");
@@ -260,23 +269,23 @@ fn convert_method(method: v1::HeatmapMethod) -> Option<Method> {
     })
 }
 
-fn convert_resolution(resolution: i32) -> Result<Resolution, ServingError> {
+pub(super) fn convert_resolution(field: &str, resolution: i32) -> Result<Resolution, ServingError> {
     match v1::HeatmapResolution::try_from(resolution) {
         Ok(v1::HeatmapResolution::Unspecified | v1::HeatmapResolution::Grid) => {
             Ok(Resolution::Grid)
         }
         Ok(v1::HeatmapResolution::Image) => Ok(Resolution::Image),
-        Err(_) => Err(unknown("heatmaps.resolution", resolution)),
+        Err(_) => Err(unknown(field, resolution)),
     }
 }
 
-fn convert_encoding(encoding: i32) -> Result<Encoding, ServingError> {
+pub(super) fn convert_encoding(field: &str, encoding: i32) -> Result<Encoding, ServingError> {
     match v1::HeatmapEncoding::try_from(encoding) {
         Ok(v1::HeatmapEncoding::Unspecified | v1::HeatmapEncoding::F32) => Ok(Encoding::F32),
         Ok(v1::HeatmapEncoding::F16) => Ok(Encoding::F16),
         Ok(v1::HeatmapEncoding::U8) => Ok(Encoding::U8),
         Ok(v1::HeatmapEncoding::PngOverlay) => Ok(Encoding::Png),
-        Err(_) => Err(unknown("heatmaps.encoding", encoding)),
+        Err(_) => Err(unknown(field, encoding)),
     }
 }
 

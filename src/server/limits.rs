@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bounds::{Bounds, Breach};
 use crate::serving::ServingError;
-use crate::verification::{Encoding, Heatmaps, Resolution, VerifyRequest};
+use crate::verification::{Encoding, Resolution, VerifyRequest};
 
 /// What a request may ask at most.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -29,6 +29,8 @@ pub struct RequestLimits {
     pub max_looks: usize,
     /// Prompts times methods. Default 64.
     pub max_heatmaps: usize,
+    /// Boxes of one frame that get heatmaps. Default 64.
+    pub max_heatmap_boxes: usize,
     /// All heatmaps of one frame as sent. Default 64 MiB.
     #[serde(with = "crate::units::bytes")]
     pub max_heatmap_bytes: usize,
@@ -50,6 +52,7 @@ impl Default for RequestLimits {
             max_region_scores: 16_384,
             max_looks: 64,
             max_heatmaps: 64,
+            max_heatmap_boxes: 64,
             max_heatmap_bytes: 64 << 20,
             max_in_flight: 64,
             max_verdict_segments: 64,
@@ -70,6 +73,7 @@ impl RequestLimits {
         bounds.number("max_region_scores", self.max_region_scores, 1..=16_777_216);
         bounds.number("max_looks", self.max_looks, 1..=1024);
         bounds.number("max_heatmaps", self.max_heatmaps, 1..=65_536);
+        bounds.number("max_heatmap_boxes", self.max_heatmap_boxes, 1..=1024);
         bounds.bytes("max_heatmap_bytes", self.max_heatmap_bytes, 1 << 10..=1 << 30);
         bounds.number("max_in_flight", self.max_in_flight, 1..=4096);
         bounds.number("max_verdict_segments", self.max_verdict_segments, 1..=1024);
@@ -115,20 +119,33 @@ impl RequestLimits {
         asked: &VerifyRequest,
         size: (u32, u32),
     ) -> Result<(), ServingError> {
-        let Some(maps) = &asked.heatmaps else { return Ok(()) };
-        let Some(pixel_bytes) = bytes_of_a_pixel(maps) else { return Ok(()) };
-        let prompts = match &asked.similarity {
-            Some(similarity) if maps.prompts.is_empty() => similarity.prompts.len(),
-            _ => maps.prompts.len(),
-        };
-        let number = prompts * maps.recipes.len();
+        let of_prompts = asked.heatmaps.as_ref().map(|maps| {
+            let prompts = match &asked.similarity {
+                Some(similarity) if maps.prompts.is_empty() => similarity.prompts.len(),
+                _ => maps.prompts.len(),
+            };
+            let number = prompts * maps.recipes.len();
+            ("heatmaps", number, number * bytes_of_a_pixel(maps.encoding, maps.resolution))
+        });
+        let detection = asked.detection.as_ref();
+        let of_boxes = detection.and_then(|part| Some((part, part.heatmaps.as_ref()?)));
+        let of_boxes = of_boxes.map(|(part, maps)| {
+            let number = maps.max_boxes.min(part.max_detections) * maps.methods.len();
+            let pixel_bytes = bytes_of_a_pixel(maps.encoding, maps.resolution);
+            ("detection.heatmaps", number, number * pixel_bytes)
+        });
+        let large = of_prompts.into_iter().chain(of_boxes).filter(|&(.., bytes)| bytes > 0);
+        let large: Vec<(&str, usize, usize)> = large.collect();
         let (width, height) = size;
-        let bytes = u64::from(width) * u64::from(height) * (pixel_bytes * number) as u64;
-        if bytes <= self.max_heatmap_bytes as u64 {
+        let pixel_bytes: usize = large.iter().map(|&(.., bytes)| bytes).sum();
+        let bytes = u64::from(width) * u64::from(height) * pixel_bytes as u64;
+        let heaviest = large.iter().max_by_key(|&&(.., bytes)| bytes);
+        let Some(&(field, ..)) = heaviest.filter(|_| bytes > self.max_heatmap_bytes as u64) else {
             return Ok(());
-        }
+        };
+        let number: usize = large.iter().map(|&(_, number, _)| number).sum();
         Err(ServingError::invalid(
-            "heatmaps",
+            field,
             format!(
                 "{number} maps of {width}x{height} px weigh {bytes} bytes, limit {}; ask for the \
                  grid resolution, a smaller encoding or fewer maps",
@@ -139,13 +156,11 @@ impl RequestLimits {
 }
 
 /// What each pixel of the frame adds to a map; nothing for maps on the grid.
-fn bytes_of_a_pixel(maps: &Heatmaps) -> Option<usize> {
-    match (maps.encoding, maps.resolution) {
-        (Encoding::Png, Resolution::Grid | Resolution::Image) => Some(3),
-        (Encoding::F32 | Encoding::F16 | Encoding::U8, Resolution::Grid) => None,
-        (Encoding::F32, Resolution::Image) => Some(4),
-        (Encoding::F16, Resolution::Image) => Some(2),
-        (Encoding::U8, Resolution::Image) => Some(1),
+fn bytes_of_a_pixel(encoding: Encoding, resolution: Resolution) -> usize {
+    match (encoding, resolution) {
+        (Encoding::F32 | Encoding::F16 | Encoding::U8, Resolution::Grid) => 0,
+        (Encoding::F32 | Encoding::F16 | Encoding::U8, Resolution::Image)
+        | (Encoding::Png, Resolution::Grid | Resolution::Image) => encoding.bytes_per_value(),
     }
 }
 
@@ -177,7 +192,8 @@ pub(super) fn number(field: &str, value: u32, limit: usize) -> Result<usize, Ser
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verification::Similarity;
+    use crate::explain::Method;
+    use crate::verification::{BoxHeatmaps, Detection, Heatmaps, Similarity};
 
     fn check(result: Result<(), ServingError>, message: &str) {
         assert_eq!(result.unwrap_err().to_string(), message);
@@ -221,5 +237,40 @@ mod tests {
             let result = limits.heatmap_bytes(&asked(prompts, resolution, encoding), size);
             assert_eq!(result.is_ok(), fits, "{prompts} {resolution:?} {encoding:?}");
         }
+    }
+
+    #[test]
+    fn heatmaps_of_boxes_weigh_as_much_and_beside_those_of_prompts() {
+        let limits = RequestLimits { max_heatmap_bytes: 100 * 100 * 6, ..Default::default() };
+        let boxes = |max_boxes, methods: &[Method], encoding| VerifyRequest {
+            detection: Some(Detection {
+                max_detections: 5,
+                heatmaps: Some(BoxHeatmaps {
+                    methods: methods.to_vec(),
+                    max_boxes,
+                    encoding,
+                    ..BoxHeatmaps::default()
+                }),
+                ..Detection::default()
+            }),
+            ..VerifyRequest::default()
+        };
+        let weigh = |asked: &VerifyRequest| limits.heatmap_bytes(asked, (100, 100));
+        let (one, both) = ([Method::GradCam], [Method::GradCam, Method::EigenCam]);
+        weigh(&boxes(2, &one, Encoding::Png)).unwrap();
+        weigh(&boxes(16, &both, Encoding::F32)).unwrap();
+        let why = "weigh 90000 bytes, limit 60000; ask for the grid resolution, a smaller encoding \
+                   or fewer maps";
+        // At most 5 boxes are answered, whatever is asked of them.
+        let expected = format!(
+            "detection.heatmaps: 10 maps of 100x100 px weigh 300000 bytes, limit \
+            60000; ask for the grid resolution, a smaller encoding or fewer maps"
+        );
+        check(weigh(&boxes(16, &both, Encoding::Png)), &expected);
+        let mut all = boxes(2, &one, Encoding::Png);
+        let prompts = vec!["a".to_owned()];
+        let encoding = Encoding::Png;
+        all.heatmaps = Some(Heatmaps { prompts, encoding, ..Heatmaps::default() });
+        check(weigh(&all), &format!("detection.heatmaps: 3 maps of 100x100 px {why}"));
     }
 }

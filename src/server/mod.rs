@@ -5,6 +5,7 @@
 mod admin;
 mod answer;
 pub mod auth;
+mod box_heatmaps;
 mod call;
 mod config;
 pub mod connections;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::box_heatmaps::box_heatmap;
 use crate::explain::{Accounting, Checks, Method, Quality, Stats};
 use crate::proto::v1;
 use crate::serving::ModelIdentity;
@@ -50,10 +51,12 @@ fn score(score: Score) -> v1::Score {
 }
 
 pub(super) fn detection(part: DetectionResult) -> v1::DetectionResult {
-    v1::DetectionResult {
-        model: Some(identity(&part.model)),
-        detections: part.detections.into_iter().map(detected).collect(),
+    let DetectionResult { model, detections, heatmaps } = part;
+    let mut detections: Vec<v1::Detection> = detections.into_iter().map(detected).collect();
+    for (found, maps) in detections.iter_mut().zip(heatmaps) {
+        found.heatmaps = maps.into_iter().map(box_heatmap).collect();
     }
+    v1::DetectionResult { model: Some(identity(&model)), detections }
 }
 
 fn detected(found: Detected) -> v1::Detection {
@@ -62,10 +65,11 @@ fn detected(found: Detected) -> v1::Detection {
         class_index: found.class as u32,
         label: found.label,
         confidence: found.confidence,
+        heatmaps: Vec::new(),
     }
 }
 
-fn rect(rect: Rect) -> v1::BoundingBox {
+pub(super) fn rect(rect: Rect) -> v1::BoundingBox {
     v1::BoundingBox { x1: rect.x1, y1: rect.y1, x2: rect.x2, y2: rect.y2 }
 }
 
@@ -90,15 +94,25 @@ pub(super) fn heatmaps(part: HeatmapsResult) -> v1::HeatmapResult {
     }
 }
 
-fn heatmap(map: Heatmap) -> v1::Heatmap {
-    let (content, (low, high)) = match map.payload {
+/// A map in one of its message's two forms, and the least and the greatest value sent.
+pub(super) fn sent<C>(
+    payload: Payload,
+    as_tensor: impl FnOnce(v1::Tensor) -> C,
+    as_png: impl FnOnce(Bytes) -> C,
+) -> (C, (f32, f32)) {
+    match payload {
         Payload::Tensor { dtype, shape, range, data } => {
             let shape = shape.map(|side| side as u32).to_vec();
-            let tensor = v1::Tensor { data_type: data_type(dtype).into(), shape, data };
-            (v1::heatmap::Content::Tensor(tensor), range)
+            let data_type = data_type(dtype).into();
+            (as_tensor(v1::Tensor { data_type, shape, data }), range)
         }
-        Payload::Png(bytes) => (v1::heatmap::Content::Png(bytes), (0.0, 0.0)),
-    };
+        Payload::Png(bytes) => (as_png(bytes), (0.0, 0.0)),
+    }
+}
+
+fn heatmap(map: Heatmap) -> v1::Heatmap {
+    let (content, (low, high)) =
+        sent(map.payload, v1::heatmap::Content::Tensor, v1::heatmap::Content::Png);
     let figures = map.figures;
     v1::Heatmap {
         prompt: map.prompt,
@@ -143,7 +157,7 @@ fn data_type(dtype: Dtype) -> v1::DataType {
     }
 }
 
-fn method(method: Method) -> v1::HeatmapMethod {
+pub(super) fn method(method: Method) -> v1::HeatmapMethod {
     match method {
         Method::GradEclip => v1::HeatmapMethod::GradEclip,
         Method::DirectEffect => v1::HeatmapMethod::DirectEffect,
@@ -169,7 +183,7 @@ fn method(method: Method) -> v1::HeatmapMethod {
     }
 }
 
-fn quality(quality: Quality) -> v1::HeatmapQuality {
+pub(super) fn quality(quality: Quality) -> v1::HeatmapQuality {
     match quality {
         Quality::Ok => v1::HeatmapQuality::Ok,
         Quality::Constant => v1::HeatmapQuality::Constant,
@@ -180,12 +194,12 @@ fn quality(quality: Quality) -> v1::HeatmapQuality {
     }
 }
 
-fn transform(fit: &Fit) -> v1::Transform {
+pub(super) fn transform(fit: &Fit) -> v1::Transform {
     let Fit { scale_x, scale_y, offset_x, offset_y } = *fit;
     v1::Transform { scale_x, scale_y, offset_x, offset_y }
 }
 
-fn statistics(stats: &Stats) -> v1::HeatmapStatistics {
+pub(super) fn statistics(stats: &Stats) -> v1::HeatmapStatistics {
     let Stats { min, max, mean, std } = *stats;
     v1::HeatmapStatistics { min, max, mean, std }
 }

@@ -4,28 +4,24 @@ use bytes::Bytes;
 
 use super::request::{Encoding, Resolution};
 use super::result::{Dtype, Payload};
-use crate::explain::RawMap;
-use crate::vision::boxes::Rect;
 use crate::vision::image::Rgb8;
-use crate::vision::overlay::{Heat, overlay, to_source};
+use crate::vision::overlay::{Heat, Outline, overlay, to_source};
 
-/// The map as `encoding` at `resolution`; a PNG is always of the picture's size. `area` is what the
-/// grid covers, in pixels of the picture.
+/// The map as `encoding` at `resolution`; a PNG is always of the picture's size, with `outlines`
+/// drawn in.
 pub(super) fn payload(
-    map: &RawMap,
+    heat: &Heat<'_>,
     image: &Rgb8,
-    area: Rect,
-    resolution: Resolution,
-    encoding: Encoding,
+    (resolution, encoding): (Resolution, Encoding),
+    outlines: &[Outline],
 ) -> Payload {
-    let heat = Heat { values: &map.values, grid: map.grid, area };
     if encoding == Encoding::Png {
-        return Payload::Png(overlay(image, &heat, &[]).into());
+        return Payload::Png(overlay(image, heat, outlines).into());
     }
     let (width, height) = (image.width() as usize, image.height() as usize);
     let (values, shape) = match resolution {
-        Resolution::Grid => (map.values.clone(), [map.grid.0, map.grid.1]),
-        Resolution::Image => (to_source(&heat, width, height), [height, width]),
+        Resolution::Grid => (heat.values.to_vec(), [heat.grid.0, heat.grid.1]),
+        Resolution::Image => (to_source(heat, width, height), [height, width]),
     };
     tensor(&values, shape, encoding)
 }

@@ -3,6 +3,7 @@
 //!
 //! Imports: telemetry, vision, models, explain, serving.
 
+mod box_heatmaps;
 mod encode;
 mod request;
 mod result;
@@ -12,11 +13,11 @@ mod verify;
 mod zoom;
 
 pub use request::{
-    Detected, Detection, Encoding, Frame, Heatmaps, Regions, Resolution, Similarity, VerifyRequest,
-    Zoom, ZoomPlace,
+    BoxHeatmaps, Detected, Detection, Encoding, Frame, Heatmaps, Regions, Resolution, Similarity,
+    VerifyRequest, Zoom, ZoomPlace,
 };
 pub use result::{
-    DetectionResult, Dtype, Heatmap, HeatmapLook, HeatmapsResult, Payload, Region, RegionsResult,
-    Score, SimilarityResult, Timing, VerifyResult,
+    BoxHeatmap, DetectionResult, Dtype, Heatmap, HeatmapLook, HeatmapsResult, Payload, Region,
+    RegionsResult, Score, SimilarityResult, Timing, VerifyResult,
 };
 pub use verify::{Texts, decode, verify, verify_image};

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::explain::Recipe;
+use crate::explain::{Method, Recipe};
 use crate::vision::boxes::Rect;
 use crate::vision::image::RawFormat;
 
@@ -63,6 +63,8 @@ pub struct Detection {
     pub max_detections: usize,
     /// Only these class names; all where empty.
     pub classes: Vec<String>,
+    /// Maps of what made the boxes, where asked for.
+    pub heatmaps: Option<BoxHeatmaps>,
 }
 
 impl Default for Detection {
@@ -73,6 +75,31 @@ impl Default for Detection {
             iou_threshold: 0.7,
             max_detections: 300,
             classes: Vec::new(),
+            heatmaps: None,
+        }
+    }
+}
+
+/// Heatmaps of boxes: one for each box and method.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BoxHeatmaps {
+    /// How to make them, each once and each for detectors. Default: Grad-CAM alone.
+    pub methods: Vec<Method>,
+    /// At most this many boxes, the most confident. Default 16.
+    pub max_boxes: usize,
+    /// The size of the maps.
+    pub resolution: Resolution,
+    /// How the maps are written.
+    pub encoding: Encoding,
+}
+
+impl Default for BoxHeatmaps {
+    fn default() -> Self {
+        Self {
+            methods: vec![Method::GradCam],
+            max_boxes: 16,
+            resolution: Resolution::Grid,
+            encoding: Encoding::F32,
         }
     }
 }

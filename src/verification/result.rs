@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::request::Detected;
-use crate::explain::RawMap;
+use crate::explain::{BoxHeat, RawMap};
 use crate::serving::ModelIdentity;
 use crate::vision::boxes::Rect;
 use crate::vision::resize::Fit;
@@ -66,6 +66,25 @@ pub struct DetectionResult {
     pub model: ModelIdentity,
     /// Most confident first.
     pub detections: Vec<Detected>,
+    /// Of the first of them, as many as were asked for: one map by each method, in the order asked.
+    pub heatmaps: Vec<Vec<BoxHeatmap>>,
+}
+
+/// One map of what made one box.
+#[derive(Clone, Debug)]
+pub struct BoxHeatmap {
+    /// The layer it read, such as `model.15`.
+    pub layer: String,
+    /// Pixels of the model's input along one side of a cell.
+    pub stride_px: u32,
+    /// The values, or a picture of them.
+    pub payload: Payload,
+    /// From frame pixels to the model's input pixels.
+    pub fit: Fit,
+    /// What the grid covers, in pixels of the frame.
+    pub area: Rect,
+    /// The map's figures; its values are in the payload, and left out here.
+    pub figures: BoxHeat,
 }
 
 /// Scores of each box.

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::encode;
-use super::request::{Detected, Detection, Frame, Heatmaps, Regions, Similarity, VerifyRequest};
+use super::request::{
+    BoxHeatmaps, Detected, Detection, Frame, Heatmaps, Regions, Similarity, VerifyRequest,
+};
 use super::result::{
     DetectionResult, Heatmap, HeatmapsResult, Region, RegionsResult, SimilarityResult, Timing,
     VerifyResult,
@@ -21,6 +23,7 @@ use crate::telemetry::metrics::Stage;
 use crate::telemetry::traces::Lap;
 use crate::vision::boxes::{NmsOptions, Rect};
 use crate::vision::image::{Limits, Rgb8, decode as decode_bytes, from_raw};
+use crate::vision::overlay::Heat;
 use crate::vision::resize::crop;
 
 /// Answers everything that `request` asks of a frame.
@@ -238,8 +241,9 @@ impl View<'_> {
             maps.enumerate()
                 .map(|(at, ((prompt, layer, modified_network), map))| {
                     let (map, area, looks) = put_together((map, area), &closer, at, &image);
+                    let heat = Heat { values: &map.values, grid: map.grid, area };
                     Heatmap {
-                        payload: encode::payload(&map, &image, area, resolution, encoding),
+                        payload: encode::payload(&heat, &image, (resolution, encoding), &[]),
                         prompt,
                         layer,
                         modified_network,
@@ -326,7 +330,8 @@ async fn find_boxes(
     let asked = request.detection.clone().unwrap_or_default();
     let detector = models.detector(asked.model.as_deref())?;
     let options = suppression(&detector, &asked)?;
-    let found = detector.detect(Arc::clone(image), options, terms).await?;
+    let maps = asked.heatmaps.as_ref().map(BoxHeatmaps::job);
+    let found = detector.detect(Arc::clone(image), options, maps, terms).await?;
     let label = |class: usize| detector.classes().get(class).cloned().unwrap_or_default();
     let detections: Vec<Detected> = found
         .boxes
@@ -343,18 +348,27 @@ async fn find_boxes(
         postprocess: found.postprocess,
         ..FoundParts::default()
     };
+    let view = View { models, image, terms };
+    let heatmaps = match &asked.heatmaps {
+        None => Vec::new(),
+        Some(asked) => {
+            let (heatmaps, took) = view.draw_boxes(asked, found).await?;
+            parts.postprocess += took;
+            heatmaps
+        }
+    };
     if let Some(asked) = &request.regions {
         known_classes("regions.classes", &detector, &asked.classes)?;
-        let view = View { models, image, terms };
         let similarity = request.similarity.as_ref();
         let (regions, stages) = view.regions(asked, similarity, &detector, &detections).await?;
         parts.regions = Some(regions);
         parts.stages.extend(stages);
     }
-    parts.detection = request
-        .detection
-        .is_some()
-        .then(|| DetectionResult { model: detector.identity().clone(), detections });
+    parts.detection = request.detection.is_some().then(|| DetectionResult {
+        model: detector.identity().clone(),
+        detections,
+        heatmaps,
+    });
     Ok(parts)
 }
 

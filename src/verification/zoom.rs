@@ -106,7 +106,7 @@ impl View<'_> {
                     ..NmsOptions::default()
                 };
                 let image = Arc::clone(self.image);
-                let found = detector.detect(image, options, self.terms).await?;
+                let found = detector.detect(image, options, None, self.terms).await?;
                 let label = |class: usize| detector.classes().get(class).map_or("", String::as_str);
                 Ok(found.boxes.iter().map(|b| around(&b.rect, label(b.class))).collect())
             }

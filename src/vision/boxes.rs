@@ -121,27 +121,35 @@ impl Default for NmsOptions {
 /// Greedy non-maximum suppression within each class: from the surest candidate on, each is kept
 /// unless a kept one of its class overlaps it too much. Surest first; equally sure ones keep their
 /// order. Candidates with a number that is not finite are dropped.
-pub fn nms(mut candidates: Vec<Candidate>, options: &NmsOptions) -> Vec<Candidate> {
-    candidates.retain(|candidate| {
+pub fn nms(candidates: &[Candidate], options: &NmsOptions) -> Vec<Candidate> {
+    surviving(candidates, options).into_iter().map(|at| candidates[at]).collect()
+}
+
+/// The same, as places among `candidates`.
+pub fn surviving(candidates: &[Candidate], options: &NmsOptions) -> Vec<usize> {
+    let fits = |candidate: &Candidate| {
         let Candidate { rect, class, confidence } = candidate;
         let numbers = [rect.x1, rect.y1, rect.x2, rect.y2, *confidence];
         numbers.iter().all(|number| number.is_finite())
             && *confidence > options.min_confidence
             && (options.classes.is_empty() || options.classes.contains(class))
-    });
-    candidates.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
-    candidates.truncate(options.max_candidates);
-    let mut kept: Vec<Candidate> = Vec::new();
-    for candidate in candidates {
+    };
+    let mut order: Vec<usize> = (0..candidates.len()).filter(|&at| fits(&candidates[at])).collect();
+    order.sort_by(|&a, &b| candidates[b].confidence.total_cmp(&candidates[a].confidence));
+    order.truncate(options.max_candidates);
+    let mut kept: Vec<usize> = Vec::new();
+    for at in order {
         if kept.len() >= options.max_detections {
             break;
         }
-        let repeats = |surer: &Candidate| {
+        let candidate = &candidates[at];
+        let repeats = |&surer: &usize| {
+            let surer = &candidates[surer];
             surer.class == candidate.class
                 && surer.rect.iou(&candidate.rect) > options.iou_threshold
         };
         if !kept.iter().any(repeats) {
-            kept.push(candidate);
+            kept.push(at);
         }
     }
     kept
@@ -156,7 +164,7 @@ mod tests {
     }
 
     fn check(candidates: &[Candidate], options: &NmsOptions, expected: &[Candidate]) {
-        assert_eq!(nms(candidates.to_vec(), options), expected);
+        assert_eq!(nms(candidates, options), expected);
     }
 
     #[test]

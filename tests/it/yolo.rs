@@ -86,7 +86,7 @@ impl Golden {
     fn detections(&self, picture: &str, padding: Padding) -> Vec<Candidate> {
         let image = self.picture(picture);
         let (boxed, fit) = letterbox(&image, self.side_px, padding);
-        let mut found = nms(candidates(&self.net, &boxed), &options());
+        let mut found = nms(&candidates(&self.net, &boxed), &options());
         for detection in &mut found {
             detection.rect = fit.to_source(detection.rect);
         }

@@ -105,6 +105,7 @@ impl Bench<'_> {
             let found = self.runtime.block_on(detector.detect(
                 Arc::new(scene.image),
                 options,
+                None,
                 Terms::default(),
             ))?;
             let truths = scene.parts.iter();

@@ -222,7 +222,8 @@ impl Run<'_> {
         let mut work = Work { items: pictures.len(), ..Work::default() };
         let each = pictures.into_iter().map(|picture| async move {
             let (image, decoded) = self.decode(picture).await?;
-            let found = detector.detect(image, options.clone(), self.parameters.terms).await?;
+            let found =
+                detector.detect(image, options.clone(), None, self.parameters.terms).await?;
             Ok::<_, ServingError>((found, decoded))
         });
         let found: Vec<(FoundBoxes, Duration)> =
