@@ -2,6 +2,7 @@
 //!
 //! Imports: libtorch, telemetry, vision, scenes, engine, models, explain, evaluation, training, serving, verification, report, proto, server, config.
 
+mod box_heatmaps;
 mod client;
 mod config;
 mod demo;

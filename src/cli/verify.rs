@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::box_heatmaps;
 use super::client::{ServerArgs, Session, explained};
 use super::options::ModelArgs;
 use super::output;
@@ -21,6 +22,7 @@ use crate::proto::v1;
 ///   veriframe verify face.png --prompt "짝짝이 동공 반사" --overlay heat.png
 ///   veriframe verify crowd.jpg --prompt "uneven teeth" --overlay heat.png --zoom=face
 ///   veriframe verify face.png --prompt "misshapen ear" --heatmaps legrad --check
+///   veriframe verify face.png --prompt "a face" --detect --box-heatmaps grad_cam --overlay heat.png
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(super) struct VerifyArgs {
@@ -42,8 +44,12 @@ pub(super) struct VerifyArgs {
     /// Check each heatmap with further forward passes, about 60 each.
     #[arg(long, requires = "heatmaps")]
     check: bool,
+    /// Show which pixels made each box by these methods, grad_cam or eigen_cam: docs/heatmaps.md.
+    #[arg(long, value_name = "METHOD", value_delimiter = ',', requires = "detect")]
+    box_heatmaps: Vec<Method>,
     /// Write the first prompt's heatmap, by the first method named, over the picture as a PNG (one
-    /// picture only).
+    /// picture only); and with --box-heatmaps each box's maps beside it, its number, class and
+    /// method in the file's name.
     #[arg(long, value_name = "PNG")]
     overlay: Option<PathBuf>,
     /// Make heatmaps look closer at the detector's boxes of these classes, comma-separated; at
@@ -86,6 +92,7 @@ async fn verify(args: &VerifyArgs, settings: &Settings) -> anyhow::Result<()> {
         }
         if let Some(png) = &args.overlay {
             save_overlay(png, &answer)?;
+            box_heatmaps::save(png, &answer)?;
         }
     }
     if args.json {
@@ -101,7 +108,10 @@ fn request(args: &VerifyArgs, bytes: Vec<u8>) -> v1::VerifyRequest {
             prompts: args.prompts.clone(),
             ..Default::default()
         }),
-        detection: args.detect.then(v1::DetectionQuery::default),
+        detection: args.detect.then(|| v1::DetectionQuery {
+            heatmaps: box_heatmaps::query(&args.box_heatmaps, encoding(args)),
+            ..Default::default()
+        }),
         regions: args.detect.then(v1::RegionQuery::default),
         heatmaps: heatmaps(args),
     }
@@ -113,22 +123,25 @@ fn heatmaps(args: &VerifyArgs) -> Option<v1::HeatmapQuery> {
         return None;
     }
     let prompts = if args.heatmaps.is_empty() { &args.prompts[..1] } else { &args.prompts };
-    let encoding = match args.overlay {
-        Some(_) => v1::HeatmapEncoding::PngOverlay,
-        None => v1::HeatmapEncoding::F16,
-    };
     Some(v1::HeatmapQuery {
         prompts: prompts.to_vec(),
         methods: args.heatmaps.iter().map(|&method| on_the_wire(method).into()).collect(),
-        encoding: encoding.into(),
+        encoding: encoding(args).into(),
         check: args.check,
         zoom: args.zoom.as_deref().map(looks),
         ..Default::default()
     })
 }
 
+fn encoding(args: &VerifyArgs) -> v1::HeatmapEncoding {
+    match args.overlay {
+        Some(_) => v1::HeatmapEncoding::PngOverlay,
+        None => v1::HeatmapEncoding::F16,
+    }
+}
+
 /// The wire's name for a method is the method's.
-fn on_the_wire(method: Method) -> v1::HeatmapMethod {
+pub(super) fn on_the_wire(method: Method) -> v1::HeatmapMethod {
     let name = format!("HEATMAP_METHOD_{}", method.name().to_uppercase());
     v1::HeatmapMethod::from_str_name(&name).unwrap_or_default()
 }
@@ -151,6 +164,7 @@ fn show(path: &Path, answer: &v1::VerifyResponse) {
         let rows: Vec<Vec<String>> = regions.regions.iter().map(region_row).collect();
         output::table(&["box", "confidence", "x1, y1, x2, y2", "best prompt", "cosine"], &rows);
     }
+    box_heatmaps::show(answer);
     if let Some(maps) = &answer.heatmaps {
         let rows: Vec<Vec<String>> = maps.heatmaps.iter().map(map_row).collect();
         let mut head = vec!["prompt", "heatmap", "status", "P(hit)", "claim", "patches", "rival"];
@@ -177,13 +191,23 @@ fn look_rows(map: &v1::Heatmap) -> impl Iterator<Item = Vec<String>> {
     })
 }
 
+/// Names of methods and statuses without what the wire puts before them.
+pub(super) fn method_name(method: v1::HeatmapMethod) -> String {
+    let whole = method.as_str_name();
+    whole.strip_prefix("HEATMAP_METHOD_").unwrap_or(whole).to_lowercase()
+}
+
+pub(super) fn status_name(quality: v1::HeatmapQuality) -> String {
+    let whole = quality.as_str_name();
+    whole.strip_prefix("HEATMAP_QUALITY_").unwrap_or(whole).to_owned()
+}
+
 fn map_row(map: &v1::Heatmap) -> Vec<String> {
-    let name = |whole: &str, prefix| whole.strip_prefix(prefix).unwrap_or(whole).to_owned();
     let told = |value: Option<f32>| value.map_or_else(|| "–".to_owned(), |v| format!("{v:.2}"));
     let mut row = vec![
         map.prompt.clone(),
-        name(map.method().as_str_name(), "HEATMAP_METHOD_").to_lowercase(),
-        name(map.quality().as_str_name(), "HEATMAP_QUALITY_"),
+        method_name(map.method()),
+        status_name(map.quality()),
         told(map.hit_probability),
         told(map.claim),
         format!("{:.1}", map.effective_patches),
@@ -245,7 +269,10 @@ fn as_json(path: &Path, answer: &v1::VerifyResponse) -> Value {
     };
     let scores = answer.similarity.iter().flat_map(|part| part.scores.iter().map(score));
     let detections = answer.detection.iter().flat_map(|part| &part.detections).map(|found| {
-        json!({ "label": found.label, "confidence": found.confidence, "box": edges(&found.r#box) })
+        json!({
+            "label": found.label, "confidence": found.confidence, "box": edges(&found.r#box),
+            "heatmaps": found.heatmaps.iter().map(box_heatmaps::as_json).collect::<Vec<_>>(),
+        })
     });
     let regions = answer.regions.iter().flat_map(|part| &part.regions).map(|region| {
         let label = region.detection.as_ref().map(|found| found.label.clone());
