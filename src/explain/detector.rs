@@ -188,7 +188,9 @@ fn logit_gradients(yolo: &Yolo, (level, features): (usize, &Tensor), cells: &[Ce
         let sum = logits.to_kind(Kind::Float).sum(Kind::Float);
         Tensor::run_backward(&[sum], &[windows.features()], false, false).remove(0)
     });
-    gradient.to_kind(Kind::Float).sum_dim_intlist([2i64, 3].as_slice(), false, Kind::Float)
+    // Padding beyond the level's edge is read too, but is no feature.
+    let of_features = gradient.to_kind(Kind::Float) * windows.inside();
+    of_features.sum_dim_intlist([2i64, 3].as_slice(), false, Kind::Float)
 }
 
 fn known_class(yolo: &Yolo, class: usize) -> Result<(), BoxMapError> {

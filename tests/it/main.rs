@@ -3,6 +3,7 @@
 #![expect(clippy::unnecessary_wraps, reason = "parts of a request are optional on the wire")]
 
 mod admin;
+mod box_heatmaps;
 mod clip;
 mod config;
 mod deadlines;

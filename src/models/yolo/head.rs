@@ -138,7 +138,7 @@ impl Branch {
     /// What [`Branch::forward`] says of the middle cell of each window, `[K, outputs]`.
     fn in_the_middle(&self, windows: &Windows) -> Tensor {
         let around = inner(&self.first.forward(windows.features()));
-        let middle = inner(&self.second.forward(&(around * windows.inside())));
+        let middle = inner(&self.second.forward(&(around * inner(windows.inside()))));
         self.last(&middle).flatten(1, 3)
     }
 

@@ -16,8 +16,9 @@ const SIDE: i64 = 2 * REACH + 1;
 pub struct Windows {
     /// `[K, D, 5, 5]`, zero beyond the level's edge, as the first convolution pads.
     features: Tensor,
-    /// `[K, 1, 3, 3]`: 1 where the level has such a cell, else 0. The second convolution's padding is
-    /// zero too, and not what the first one makes of zeros.
+    /// `[K, 1, 5, 5]`: 1 where the level has such a cell, else 0. What lies beyond is padding: the
+    /// second convolution's is zero too, and not what the first one makes of zeros, and a gradient
+    /// there is no feature's.
     inside: Tensor,
 }
 
@@ -33,7 +34,7 @@ impl Windows {
         let windows = Tensor::cat(&cells.iter().map(window).collect::<Vec<_>>(), 0);
         let on_level = |cell: &i64| {
             let (row, column) = (cell / columns, cell % columns);
-            let near = move |at: i64| at - 1..=at + 1;
+            let near = move |at: i64| at - REACH..=at + REACH;
             near(row).flat_map(move |y| {
                 near(column).map(move |x| {
                     f32::from(u8::from((0..rows).contains(&y) && (0..columns).contains(&x)))
@@ -41,7 +42,7 @@ impl Windows {
             })
         };
         let inside: Vec<f32> = cells.iter().flat_map(on_level).collect();
-        let inside = Tensor::from_slice(&inside).view([cells.len() as i64, 1, 3, 3]);
+        let inside = Tensor::from_slice(&inside).view([cells.len() as i64, 1, SIDE, SIDE]);
         Self {
             inside: inside.to_kind(features.kind()).to_device(features.device()),
             features: windows.set_requires_grad(true),
@@ -53,8 +54,8 @@ impl Windows {
         &self.features
     }
 
-    /// `[K, 1, 3, 3]`: 1 where the level has such a cell around the middle one, else 0.
-    pub(super) fn inside(&self) -> &Tensor {
+    /// `[K, 1, 5, 5]`: 1 where the level has such a cell, else 0.
+    pub fn inside(&self) -> &Tensor {
         &self.inside
     }
 }
