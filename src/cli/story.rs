@@ -121,8 +121,22 @@ impl<'a> Story<'a> {
         (head, rows.collect())
     }
 
+    /// Prompts against how far to believe their maps, and whether that came true; without the
+    /// doubts, for a terminal is not wide enough.
+    pub(super) fn trust_in_short(&self) -> (Vec<&'static str>, Vec<Vec<String>>) {
+        let (mut head, mut rows) = self.trust();
+        let narrow: Vec<bool> = head.iter().map(|name| *name != "doubts").collect();
+        let mut keep = narrow.iter().copied();
+        head.retain(|_| keep.next().unwrap_or_default());
+        for row in &mut rows {
+            let mut keep = narrow.iter().copied();
+            row.retain(|_| keep.next().unwrap_or_default());
+        }
+        (head, rows)
+    }
+
     /// Prompts against how far to believe their maps, and whether that came true.
-    pub(super) fn trust(&self) -> (Vec<&'static str>, Vec<Vec<String>>) {
+    fn trust(&self) -> (Vec<&'static str>, Vec<Vec<String>>) {
         let head = vec![
             "prompt",
             "cue drawn: usable maps",

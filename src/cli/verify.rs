@@ -22,9 +22,10 @@ use crate::proto::v1;
 ///   veriframe verify face.png --prompt "짝짝이 동공 반사" --overlay heat.png
 ///   veriframe verify crowd.jpg --prompt "uneven teeth" --overlay heat.png --zoom=face
 ///   veriframe verify face.png --prompt "misshapen ear" --heatmaps legrad --check
-///   veriframe verify face.png --prompt "a face" --detect --box-heatmaps grad_cam --overlay heat.png
+///   veriframe verify face.png --prompt face --detect --box-heatmaps grad_cam --overlay heat.png
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
+#[expect(clippy::doc_markdown, reason = "names stand as they are typed")]
 pub(super) struct VerifyArgs {
     /// JPEG, PNG, WebP, BMP, GIF or TIFF files.
     #[arg(required = true)]
@@ -44,7 +45,7 @@ pub(super) struct VerifyArgs {
     /// Check each heatmap with further forward passes, about 60 each.
     #[arg(long, requires = "heatmaps")]
     check: bool,
-    /// Show which pixels made each box by these methods, grad_cam or eigen_cam: docs/heatmaps.md.
+    /// Show which pixels made each box by grad_cam or eigen_cam: docs/heatmaps.md.
     #[arg(long, value_name = "METHOD", value_delimiter = ',', requires = "detect")]
     box_heatmaps: Vec<Method>,
     /// Write the first prompt's heatmap, by the first method named, over the picture as a PNG (one

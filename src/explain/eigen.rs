@@ -7,8 +7,9 @@ use tch::{Device, Kind, Tensor};
 ///
 /// The axis has no sign of its own; the projection is turned so that its largest magnitude is
 /// positive (Chung and Ying, "Seg-Eigen-CAM", Applied Sciences 2025, eq. 13). It is found through
-/// the products of patches or of channels, whichever are fewer, in f64 on the processor: a ViT has
-/// more channels than patches, the fine levels of a detector have a hundred times as many patches.
+/// the products of patches or of channels, whichever are fewer, in f64 on the processor: a vision
+/// transformer has more channels than patches, a detector's fine levels a hundred times as many
+/// patches.
 pub(super) fn principal_projection(channels: &Tensor) -> Tensor {
     let filled = channels.nan_to_num(0.0, None, None).to_kind(Kind::Double);
     let centred = &filled - filled.mean_dim([1i64].as_slice(), true, Kind::Double);

@@ -262,11 +262,9 @@ mod tests {
         let why = "weigh 90000 bytes, limit 60000; ask for the grid resolution, a smaller encoding \
                    or fewer maps";
         // At most 5 boxes are answered, whatever is asked of them.
-        let expected = format!(
-            "detection.heatmaps: 10 maps of 100x100 px weigh 300000 bytes, limit \
-            60000; ask for the grid resolution, a smaller encoding or fewer maps"
-        );
-        check(weigh(&boxes(16, &both, Encoding::Png)), &expected);
+        let expected = "detection.heatmaps: 10 maps of 100x100 px weigh 300000 bytes, limit 60000; \
+                        ask for the grid resolution, a smaller encoding or fewer maps";
+        check(weigh(&boxes(16, &both, Encoding::Png)), expected);
         let mut all = boxes(2, &one, Encoding::Png);
         let prompts = vec!["a".to_owned()];
         let encoding = Encoding::Png;

@@ -291,8 +291,9 @@ async fn maps_come_in_every_size_and_encoding() {
         let query = ask(resolution, encoding);
         maps.push(found(detect(&mut client, encoded(png(0)), query).await)[0].heatmaps.clone());
     }
-    for method in 0..2 {
-        let [grid, image, bytes, drawn] = [0, 1, 2, 3].map(|at| &maps[at][method]);
+    let [grids, images, bytes, drawn] = [0, 1, 2, 3].map(|at| &maps[at]);
+    assert!(maps.iter().all(|maps| maps.len() == 2));
+    for (((grid, image), bytes), drawn) in grids.iter().zip(images).zip(bytes).zip(drawn) {
         assert_eq!(grid.statistics, image.statistics);
         assert_eq!((grid.quality(), grid.area), (drawn.quality(), drawn.area));
         let (values, _) = sheet(grid);

@@ -99,53 +99,64 @@ pub(super) fn tables(report: &ExplanationReport) -> Vec<Titled> {
         rest = others;
     }
     tables.push(ranking(report));
-    tables.extend(report.chosen.map(|method| against(method, &report.differences)));
+    tables
+        .extend(report.chosen.into_iter().flat_map(|method| against(method, &report.differences)));
     tables
 }
 
-/// In how many cells a method is ahead of each other, and where it is not.
-fn against(method: &str, differences: &[Difference]) -> Titled {
+/// In how many cells a method is ahead of each other, and those where it is not.
+fn against(method: &str, differences: &[Difference]) -> [Titled; 2] {
     let mut rows: Vec<Vec<String>> = Vec::new();
     let mut rest = differences;
     while let Some(first) = rest.first() {
         let same = rest.iter().take_while(|other| other.against == first.against).count();
         let (own, others) = rest.split_at(same);
         let count = |standing| own.iter().filter(|one| one.standing() == standing).count();
-        let not_ahead = own.iter().filter(|one| one.standing() != Standing::Ahead);
-        rows.push(vec![
-            first.against.to_owned(),
-            count(Standing::Ahead).to_string(),
-            count(Standing::Level).to_string(),
-            count(Standing::Behind).to_string(),
-            not_ahead.map(difference).collect::<Vec<_>>().join("; "),
-        ]);
+        let counts = [Standing::Ahead, Standing::Level, Standing::Behind].map(count);
+        let counts = counts.into_iter().map(|count| count.to_string());
+        rows.push(std::iter::once(first.against.to_owned()).chain(counts).collect());
         rest = others;
     }
-    let head = ["against", "ahead", "level", "behind", "where it is not ahead"];
-    Titled {
-        title: format!("{method} against each other"),
-        note: format!(
-            "The same cues and figures, face by face. Level: the mean difference is within \
-             {TOLD_APART} of its standard errors, written ±."
-        ),
-        head: head.map(str::to_owned).to_vec(),
-        rows,
-    }
+    let heading = |head: &[&str]| head.iter().map(|&name| name.to_owned()).collect();
+    let not_ahead = differences.iter().filter(|one| one.standing() != Standing::Ahead);
+    [
+        Titled {
+            title: format!("{method} against each other"),
+            note: format!(
+                "The same cues and figures, face by face. Level: the mean difference is within \
+                 {TOLD_APART} of its standard errors."
+            ),
+            head: heading(&["against", "ahead", "level", "behind"]),
+            rows,
+        },
+        Titled {
+            title: format!("Where {method} is not ahead"),
+            note: "Mean difference and its standard error; below 0 the other is better.".to_owned(),
+            head: heading(&["against", "cue", "figure", "difference", "standing"]),
+            rows: not_ahead.map(difference).collect(),
+        },
+    ]
 }
 
-fn difference(one: &Difference) -> String {
-    let (scale, unit) = if one.metric == Metric::Pointing {
-        (100.0, " points")
+fn difference(one: &Difference) -> Vec<String> {
+    let (scale, digits, unit) = if one.metric == Metric::Pointing {
+        (100.0, 1, " points")
     } else if one.metric == Metric::Energy {
-        (1.0, "×")
+        (1.0, 1, "×")
     } else {
-        (1.0, "")
+        (1.0, 4, "")
     };
-    let digits = if unit.is_empty() { 4 } else { 1 };
     let name = CUE.iter().find(|(_, metric)| *metric == one.metric).map_or("", |(name, _)| *name);
-    let error = one.standard_error.unwrap_or(f64::NAN);
-    let cue = one.cue.replace('_', " ");
-    format!("{cue}, {name} {:+.digits$} ± {:.digits$}{unit}", scale * one.mean, scale * error)
+    let mean = format!("{:+.digits$}", scale * one.mean);
+    let error = one.standard_error.map(|error| format!(" ± {:.digits$}", scale * error));
+    let standing = if one.standing() == Standing::Behind { "behind" } else { "level" };
+    vec![
+        one.against.to_owned(),
+        one.cue.replace('_', " "),
+        name.to_owned(),
+        mean + &error.unwrap_or_default() + unit,
+        standing.to_owned(),
+    ]
 }
 
 fn ranking(report: &ExplanationReport) -> Titled {
