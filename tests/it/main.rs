@@ -4,6 +4,7 @@
 
 mod admin;
 mod box_heatmaps;
+mod claims;
 mod clip;
 mod config;
 mod deadlines;
