@@ -2,7 +2,7 @@
 //! what is so either way.
 
 use super::forms::{ENGLISH, KOREAN, indefinite, opposite};
-use super::token::{Token, tokens};
+use super::token::{Token, capitalised_like, tokens};
 use super::words::is_plural;
 use super::{Language, clean, english, negation};
 
@@ -201,15 +201,6 @@ fn with_article(text: &str) -> String {
         {
             format!("{} {text}", indefinite(&first.lower))
         }
-        _ => text.to_owned(),
-    }
-}
-
-fn capitalised_like(model: &str, text: &str) -> String {
-    let capital = model.chars().next().is_some_and(char::is_uppercase);
-    let mut signs = text.chars();
-    match signs.next() {
-        Some(first) if capital => first.to_uppercase().chain(signs).collect(),
         _ => text.to_owned(),
     }
 }

@@ -3,7 +3,7 @@
 use super::token::Token;
 use super::words::{DETERMINERS, NUMBERS};
 
-/// Verbs that are nothing else.
+/// Verbs that are nothing else, beside [`HELPING`].
 const STRONG: &[&str] = &[
     "is",
     "are",
@@ -25,28 +25,6 @@ const STRONG: &[&str] = &[
     "hasn't",
     "haven't",
     "hadn't",
-    "does",
-    "do",
-    "did",
-    "doesn't",
-    "don't",
-    "didn't",
-    "can",
-    "can't",
-    "cannot",
-    "could",
-    "couldn't",
-    "will",
-    "won't",
-    "'ll",
-    "would",
-    "wouldn't",
-    "'d",
-    "may",
-    "might",
-    "must",
-    "should",
-    "shouldn't",
     "contains",
     "includes",
     "seems",
@@ -234,8 +212,9 @@ pub(super) fn last_verb(tokens: &[Token<'_>]) -> Option<usize> {
 fn is_verb(tokens: &[Token<'_>], at: usize) -> bool {
     let word = |at: usize| tokens.get(at).map_or("", |token| token.lower.as_str());
     let before = if at == 0 { "" } else { word(at - 1) };
-    let strong = STRONG.contains(&word(at));
-    let noun = DETERMINERS.contains(&before) || STRONG.contains(&word(at + 1));
+    let is_strong = |at: usize| STRONG.contains(&word(at)) || HELPING.contains(&word(at));
+    let strong = is_strong(at);
+    let noun = DETERMINERS.contains(&before) || is_strong(at + 1);
     let weak = WEAK.contains(&word(at)) && !noun && before != "to";
     (strong || weak) && !(at > 1 && RELATIVE.contains(&before))
 }

@@ -1,7 +1,7 @@
 //! What an English text denies, and the text without the denial.
 
 use super::clean;
-use super::token::Token;
+use super::token::{Token, capitalised_like};
 use super::words::{PREPOSITIONS, is_plural};
 
 /// Words that deny.
@@ -111,15 +111,6 @@ fn conjugated(helper: &str, verb: &str) -> String {
         }
         ("does", verb) => format!("{verb}s"),
         (_, verb) => verb.into(),
-    }
-}
-
-fn capitalised_like(model: &str, text: &str) -> String {
-    let capital = model.chars().next().is_some_and(char::is_uppercase);
-    let mut signs = text.chars();
-    match signs.next() {
-        Some(first) if capital => first.to_uppercase().chain(signs).collect(),
-        _ => text.to_owned(),
     }
 }
 

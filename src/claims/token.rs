@@ -45,6 +45,16 @@ pub(super) fn tokens(text: &str) -> Vec<Token<'_>> {
     found
 }
 
+/// `text` with a capital where `model` begins with one.
+pub(super) fn capitalised_like(model: &str, text: &str) -> String {
+    let capital = model.chars().next().is_some_and(char::is_uppercase);
+    let mut signs = text.chars();
+    match signs.next() {
+        Some(first) if capital => first.to_uppercase().chain(signs).collect(),
+        _ => text.to_owned(),
+    }
+}
+
 fn token(text: &str, span: Range<usize>) -> Token<'_> {
     let raw = &text[span.clone()];
     Token { span, raw, lower: raw.to_lowercase().replace('’', "'") }
