@@ -82,7 +82,7 @@ async fn demo(args: &DemoArgs, settings: &Settings) -> anyhow::Result<()> {
     let (head, rows) = story.verdicts();
     output::table(&head, &rows);
     output::say("");
-    let (head, rows) = story.trust_in_short();
+    let (head, rows) = story.trust();
     output::table(&head, &rows);
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot make {}", args.out.display()))?;

@@ -121,49 +121,44 @@ impl<'a> Story<'a> {
         (head, rows.collect())
     }
 
-    /// Prompts against how far to believe their maps, and whether that came true; without the
-    /// doubts, for a terminal is not wide enough.
-    pub(super) fn trust_in_short(&self) -> (Vec<&'static str>, Vec<Vec<String>>) {
-        let (mut head, mut rows) = self.trust();
-        let narrow: Vec<bool> = head.iter().map(|name| *name != "doubts").collect();
-        let mut keep = narrow.iter().copied();
-        head.retain(|_| keep.next().unwrap_or_default());
-        for row in &mut rows {
-            let mut keep = narrow.iter().copied();
-            row.retain(|_| keep.next().unwrap_or_default());
-        }
-        (head, rows)
-    }
-
     /// Prompts against how far to believe their maps, and whether that came true.
-    fn trust(&self) -> (Vec<&'static str>, Vec<Vec<String>>) {
+    pub(super) fn trust(&self) -> (Vec<&'static str>, Vec<Vec<String>>) {
         let head = vec![
             "prompt",
             "cue drawn: usable maps",
             "chance of a hit, as told",
             "hits",
-            "doubts",
             "not drawn: usable maps",
-            "doubts",
         ];
-        let rows = QUESTIONS.iter().zip(&self.rows).enumerate();
-        let rows = rows.map(|(index, (question, row))| {
+        let rows = self.tallies().map(|(prompt, pointing, [drawn, not])| {
+            vec![
+                prompt.to_owned(),
+                drawn.usable(),
+                drawn.told(),
+                trust::percent(pointing),
+                not.usable(),
+            ]
+        });
+        (head, rows.collect())
+    }
+
+    /// Prompts against what speaks against their other maps: too wide for a terminal.
+    fn doubts(&self) -> (Vec<&'static str>, Vec<Vec<String>>) {
+        let rows = self.tallies().map(|(prompt, _, tallies)| {
+            [prompt.to_owned()].into_iter().chain(tallies.map(|tally| tally.doubts())).collect()
+        });
+        (vec!["prompt", "cue drawn", "not drawn"], rows.collect())
+    }
+
+    /// Each prompt with its share of hits, and its maps where its cue is drawn and where not.
+    fn tallies(&self) -> impl Iterator<Item = (&'static str, f64, [Tally; 2])> {
+        QUESTIONS.iter().zip(&self.rows).enumerate().map(|(index, (question, row))| {
             let tally = |drawn| {
                 let frames = self.seen.iter().filter(|seen| seen.spec.has(question.cue) == drawn);
                 Tally::of(frames.filter_map(|seen| seen.told(index)))
             };
-            let [drawn, not] = [tally(true), tally(false)];
-            vec![
-                question.prompt.to_owned(),
-                drawn.usable(),
-                drawn.told(),
-                trust::percent(row.pointing),
-                drawn.doubts(),
-                not.usable(),
-                not.doubts(),
-            ]
-        });
-        (head, rows.collect())
+            (question.prompt, row.pointing, [tally(true), tally(false)])
+        })
     }
 
     /// Prompts against when they were found, and when they were so.
@@ -197,7 +192,7 @@ impl<'a> Story<'a> {
         }
     }
 
-    fn tables(&self) -> [Section; 3] {
+    fn tables(&self) -> [Section; 4] {
         let section = |title: &str, note: &str, (head, rows): (Vec<&str>, _)| {
             let head = head.into_iter().map(str::to_owned).collect();
             let body = Body::Table(Table { head, rows });
@@ -219,10 +214,15 @@ impl<'a> Story<'a> {
             ),
             section(
                 "How far to believe the heatmaps",
-                "The server judges every map. Usable: nothing speaks against it; doubts count the \
-                 others. A hit: the hottest point is in the cue. The chance of one, as told, is a \
-                 mean over the frames that show the cue; it should come near the hits.",
+                "The server judges every map. Usable: nothing speaks against it. A hit: the hottest \
+                 point is in the cue. The chance of one, as told, is a mean over the frames that \
+                 show the cue; it should come near the hits.",
                 self.trust(),
+            ),
+            section(
+                "What speaks against the other maps",
+                "In how many frames the server said so.",
+                self.doubts(),
             ),
         ]
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::verify::status_name;
 use crate::proto::v1;
 use crate::proto::v1::HeatmapQuality;
 use crate::report::{Level, Trust};
@@ -96,14 +97,8 @@ fn figures(map: &v1::Heatmap) -> Vec<String> {
         told("effective patches", Some(map.effective_patches)),
         told("rival", Some(map.rival)),
     ];
-    let status = format!("status {}", status(map.quality()));
+    let status = format!("status {}", status_name(map.quality()));
     std::iter::once(status).chain(figures.into_iter().flatten()).collect()
-}
-
-/// The status by its name in docs/heatmaps.md.
-fn status(quality: HeatmapQuality) -> &'static str {
-    let name = quality.as_str_name();
-    name.strip_prefix("HEATMAP_QUALITY_").unwrap_or(name)
 }
 
 /// Lines below the picture of `map`: how likely it points at the right place, and how well the frame
