@@ -164,9 +164,9 @@ fn weights_drawn_anew_from_the_top_down_destroy_the_map() {
     for (at, method) in METHODS.iter().enumerate() {
         let left: Vec<f64> = cascade.iter().map(|row| row[at]).collect();
         println!("{method}: |rho| with blocks 3, 2-3, 1-3, 0-3 drawn anew: {left:.3?}");
-        assert!(left[0] < 0.95, "{method}: the last block drawn anew leaves {left:?}");
+        assert!(left[0] < 0.9, "{method}: the last block drawn anew leaves {left:?}");
         let all = left[DEPTH - 1];
-        assert!(all < 0.4, "{method}: all blocks drawn anew leave {left:?}");
+        assert!(all < 0.5 * left[0], "{method}: all blocks drawn anew leave {left:?}");
     }
 }
 
