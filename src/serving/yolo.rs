@@ -230,6 +230,8 @@ impl DetectorWorker {
         let Some(job) = &input.maps else {
             return Ok(DetectorOutput { candidates, maps: Vec::new(), explain: Duration::ZERO });
         };
+        // Suppression is not the device's work, and is done after it for every frame; here only to
+        // know which boxes will be left.
         let started = Instant::now();
         let max_detections = job.max_boxes.min(input.options.max_detections);
         let options = NmsOptions { max_detections, ..input.options.clone() };

@@ -59,20 +59,9 @@ impl Difference {
 /// `method` against all others, baselines among them, by [`Metric::CHOOSING`]: others outermost in
 /// the order of their maps, then cues in the order of the pictures.
 pub(super) fn differences(records: &[SceneRecord], method: &'static str) -> Vec<Difference> {
-    let mut others: Vec<&'static str> = Vec::new();
-    let mut cues: Vec<&'static str> = Vec::new();
-    for record in records {
-        let sources = record.maps.iter().map(|map| map.source).filter(|&other| other != method);
-        let new: Vec<_> = sources.filter(|other| !others.contains(other)).collect();
-        for other in new {
-            if !others.contains(&other) {
-                others.push(other);
-            }
-        }
-        if !cues.contains(&record.cue.name()) {
-            cues.push(record.cue.name());
-        }
-    }
+    let sources = records.iter().flat_map(|record| record.maps.iter().map(|map| map.source));
+    let others = unique(sources.filter(|&other| other != method));
+    let cues = unique(records.iter().map(|record| record.cue.name()));
     let cells = others.iter().flat_map(|&other| {
         let metrics = |cue| Metric::CHOOSING.map(|metric| (other, cue, metric));
         cues.iter().flat_map(move |&cue| metrics(cue)).collect::<Vec<_>>()
@@ -92,6 +81,16 @@ pub(super) fn differences(records: &[SceneRecord], method: &'static str) -> Vec<
         })
     };
     cells.filter_map(difference).collect()
+}
+
+/// Each once, in the order of their first coming.
+fn unique(all: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
+    all.fold(Vec::new(), |mut seen, one| {
+        if !seen.contains(&one) {
+            seen.push(one);
+        }
+        seen
+    })
 }
 
 /// How far the first source is ahead of the second on one picture.
