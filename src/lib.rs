@@ -22,6 +22,7 @@ pub mod bounds;
 pub mod claims;
 pub mod libtorch;
 pub mod telemetry;
+pub mod evidence;
 pub mod vision;
 pub mod scenes;
 pub mod engine;

@@ -1,0 +1,415 @@
+//! An open collection: one thread writes, in groups that share a sync; readers see each item whole.
+//!
+//! The way of a write: checked against the collection's fields, appended to the journal and synced,
+//! brought into the index behind the gate that readers pass, acknowledged. Once the journal is
+//! large the index is flushed and the journal emptied.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
+use std::thread::{self, JoinHandle};
+
+use tokio::sync::{mpsc, oneshot};
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use super::files;
+use super::journal::{Entry, Journal};
+use super::shard::Shard;
+use crate::evidence::check;
+use crate::evidence::config::Config;
+use crate::evidence::error::Error;
+use crate::evidence::points;
+use crate::evidence::types::{Collection, Embedded, FieldType, Statistics, Written};
+
+/// Items that share one sync of the journal, about.
+const GROUP_ITEMS: usize = 512;
+/// The index's own log at which the index is closed for a moment to shorten it.
+const LOG_BYTES: u64 = 256 << 20;
+/// How much larger than configured the journal may grow while the index cannot be flushed.
+const JOURNAL_SLACK: u64 = 4;
+
+const MANIFEST: &str = "collection.json";
+
+/// What the writer is asked for; a dropped answer is nobody's loss.
+pub(super) enum Job {
+    Upsert { items: Vec<Embedded>, answer: Answer<Vec<Result<Written, Error>>> },
+    Delete { ids: Vec<String>, answer: Answer<usize> },
+}
+
+pub(super) type Answer<T> = oneshot::Sender<Result<T, Error>>;
+
+/// Tells a job's sender what became of its group.
+type Acknowledge = Box<dyn FnOnce(Result<(), Error>)>;
+
+impl Job {
+    fn items(&self) -> usize {
+        match self {
+            Self::Upsert { items, .. } => items.len(),
+            Self::Delete { ids, .. } => ids.len(),
+        }
+    }
+}
+
+/// What readers, the writer and the indexer share.
+pub(super) struct Shared {
+    folder: PathBuf,
+    config: Config,
+    about: RwLock<Collection>,
+    /// Readers share it, a write takes it for itself; empty where the index could not be opened
+    /// again.
+    gate: RwLock<Option<Arc<Shard>>>,
+    /// No flush beside an optimisation.
+    maintenance: Mutex<()>,
+    indexing: AtomicBool,
+    /// Embeddings written since the graph was last extended.
+    outside: AtomicU64,
+    /// Why no more writes are taken.
+    failed: Mutex<Option<String>>,
+}
+
+/// An open collection.
+pub(super) struct Opened {
+    pub(super) shared: Arc<Shared>,
+    pub(super) jobs: mpsc::Sender<Job>,
+    writer: JoinHandle<()>,
+}
+
+impl Opened {
+    /// Writes a new collection's manifest, which makes a folder a collection.
+    pub(super) fn create(folder: &Path, about: &Collection) -> Result<(), Error> {
+        write_manifest(folder, about)
+    }
+
+    /// Opens a collection, and repeats into the index what only the journal holds.
+    pub(super) fn open(folder: &Path, config: &Config) -> Result<Self, Error> {
+        let about = read_manifest(folder)?;
+        let (mut journal, entries) = Journal::open(&folder.join("journal"))?;
+        files::sync_folder(folder)?;
+        if !entries.is_empty() {
+            files::ensure_space(folder, config.reserve_bytes / 2)?;
+        }
+        let shard = Shard::open(&folder.join("index"), &about, config.index_after)?;
+        if !entries.is_empty() {
+            info!(collection = %about.name, entries = entries.len(), "journal is repeated");
+            let mut entries = entries.into_iter().peekable();
+            while entries.peek().is_some() {
+                shard.apply(entries.by_ref().take(GROUP_ITEMS).collect(), None)?;
+            }
+            shard.flush()?;
+            journal.clear()?;
+        }
+        let outside = shard.count(points::CHUNK)?.saturating_sub(shard.indexed()?);
+        let name = about.name.clone();
+        let shared = Arc::new(Shared {
+            folder: folder.to_path_buf(),
+            config: config.clone(),
+            about: RwLock::new(about),
+            gate: RwLock::new(Some(Arc::new(shard))),
+            maintenance: Mutex::new(()),
+            indexing: AtomicBool::new(false),
+            outside: AtomicU64::new(outside),
+            failed: Mutex::new(None),
+        });
+        let (jobs, queue) = mpsc::channel(config.queue);
+        let writing = shared.clone();
+        let writer = thread::Builder::new()
+            .name(format!("evidence-{name}"))
+            .spawn(move || writing.write(queue, journal))
+            .map_err(|error| Error::disk(folder, error))?;
+        Ok(Self { shared, jobs, writer })
+    }
+
+    /// Ends the writer once its queue is empty; all is flushed then. Blocks.
+    pub(super) fn close(self) -> Result<(), Error> {
+        let Self { shared, jobs, writer } = self;
+        drop(jobs);
+        let ended = writer.join();
+        let reason = lock(&shared.failed).clone();
+        let reason = if ended.is_err() { Some("its writer panicked".to_owned()) } else { reason };
+        reason.map_or(Ok(()), |reason| Err(shared.failure(reason)))
+    }
+}
+
+impl Shared {
+    /// The collection as it is now.
+    pub(super) fn about(&self) -> Collection {
+        self.about.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads the index while no write changes it.
+    pub(super) fn read<T>(
+        &self,
+        read: impl FnOnce(&Shard) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        read(gate.as_deref().ok_or(Error::Closed)?)
+    }
+
+    /// How much there is.
+    pub(super) fn statistics(&self) -> Result<Statistics, Error> {
+        let disk_bytes = files::disk_bytes(&self.folder);
+        self.read(|shard| {
+            let chunks = shard.count(points::CHUNK)?;
+            let (items, indexed) = (shard.count(points::RECORD)?, shard.indexed()?.min(chunks));
+            Ok(Statistics { items, chunks, indexed, disk_bytes })
+        })
+    }
+
+    /// Extends the graph over everything; waits for an indexing that runs. Blocks.
+    pub(super) fn optimise(&self) -> Result<(), Error> {
+        let _maintenance = lock(&self.maintenance);
+        let shard = self.shard()?;
+        // What is written meanwhile may or may not be reached, so it still counts as outside.
+        let before = self.outside.load(Ordering::Acquire);
+        shard.optimise()?;
+        self.outside.fetch_sub(before, Ordering::AcqRel);
+        Ok(())
+    }
+
+    fn shard(&self) -> Result<Arc<Shard>, Error> {
+        let gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        gate.clone().ok_or(Error::Closed)
+    }
+
+    fn write(self: Arc<Self>, mut queue: mpsc::Receiver<Job>, mut journal: Journal) {
+        while let Some(first) = queue.blocking_recv() {
+            let mut items = first.items();
+            let mut group = vec![first];
+            while items < GROUP_ITEMS
+                && let Ok(job) = queue.try_recv()
+            {
+                items += job.items();
+                group.push(job);
+            }
+            self.commit(group, &mut journal);
+            if self.usable().is_ok()
+                && let Err(error) = self.maintain(&mut journal)
+            {
+                self.fail(&error);
+            }
+        }
+        let _maintenance = lock(&self.maintenance);
+        if self.usable().is_ok()
+            && let Err(error) = self.merge(&mut journal)
+        {
+            self.fail(&error);
+        }
+        let shard = self.gate.write().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Err(error)) = shard.and_then(Arc::into_inner).map(Shard::close) {
+            self.fail(&error);
+        }
+    }
+
+    /// Commits a group and answers each of its jobs.
+    fn commit(&self, group: Vec<Job>, journal: &mut Journal) {
+        let mut batch = Batch::default();
+        let mut answers = Vec::with_capacity(group.len());
+        let result = self.prepare(group, &mut batch, &mut answers).and_then(|()| {
+            let Batch { entries, replaced, chunks, .. } = batch;
+            if entries.is_empty() {
+                return Ok(());
+            }
+            journal.append(&entries)?;
+            let gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+            let shard = gate.as_deref().ok_or(Error::Closed)?;
+            // What is in the journal and not in the index comes back at the next opening only.
+            shard.apply(entries, Some(&replaced)).inspect_err(|error| self.fail(error))?;
+            self.outside.fetch_add(chunks, Ordering::AcqRel);
+            Ok(())
+        });
+        for answer in answers {
+            answer(result.clone());
+        }
+    }
+
+    /// Turns jobs into entries, and promises each an answer even where this fails.
+    fn prepare(
+        &self,
+        group: Vec<Job>,
+        batch: &mut Batch,
+        answers: &mut Vec<Acknowledge>,
+    ) -> Result<(), Error> {
+        let ready = self.usable().and_then(|()| {
+            // Deletions make room, so they may go on for longer.
+            let grows = group.iter().any(|job| matches!(job, Job::Upsert { .. }));
+            let reserve = self.config.reserve_bytes / if grows { 1 } else { 2 };
+            files::ensure_space(&self.folder, reserve)?;
+            let ids: Vec<&str> = group.iter().flat_map(ids).collect();
+            let known = self.about();
+            batch.fields.clone_from(&known.fields);
+            batch.present = self.read(|shard| shard.present(&ids))?;
+            Ok(known)
+        });
+        for job in group {
+            match job {
+                Job::Upsert { items, answer } => {
+                    let written = if ready.is_ok() {
+                        items.into_iter().map(|item| batch.put(item, &self.config)).collect()
+                    } else {
+                        Vec::new()
+                    };
+                    answers.push(Box::new(move |result: Result<(), Error>| {
+                        drop(answer.send(result.map(|()| written)));
+                    }));
+                }
+                Job::Delete { ids, answer } => {
+                    let removed = ids.into_iter().filter(|id| batch.remove(id)).count();
+                    answers.push(Box::new(move |result: Result<(), Error>| {
+                        drop(answer.send(result.map(|()| removed)));
+                    }));
+                }
+            }
+        }
+        let known = ready?;
+        if batch.fields != known.fields {
+            let about = Collection { fields: batch.fields.clone(), ..known };
+            write_manifest(&self.folder, &about)?;
+            self.read(|shard| shard.index_fields(&about.fields))?;
+            *self.about.write().unwrap_or_else(PoisonError::into_inner) = about;
+        }
+        Ok(())
+    }
+
+    /// What is due between groups: merge a long journal, extend the graph.
+    fn maintain(self: &Arc<Self>, journal: &mut Journal) -> Result<(), Error> {
+        if journal.bytes() > self.config.journal_bytes {
+            let must = journal.bytes() > self.config.journal_bytes * JOURNAL_SLACK;
+            let free = match self.maintenance.try_lock() {
+                Ok(guard) => Some(guard),
+                Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => must.then(|| lock(&self.maintenance)),
+            };
+            if let Some(_maintenance) = free {
+                self.merge(journal)?;
+            }
+        }
+        let due = self.outside.load(Ordering::Acquire) >= self.config.index_after;
+        if due && !self.indexing.swap(true, Ordering::AcqRel) {
+            let indexing = self.clone();
+            let started =
+                thread::Builder::new().name("evidence-index".to_owned()).spawn(move || {
+                    if let Err(error) = indexing.optimise() {
+                        warn!(%error, "the evidence index could not be extended");
+                    }
+                    indexing.indexing.store(false, Ordering::Release);
+                });
+            if let Err(error) = started {
+                warn!(%error, "the evidence index could not be extended");
+                self.indexing.store(false, Ordering::Release);
+            }
+        }
+        Ok(())
+    }
+
+    /// Flushes the index, then empties the journal. The caller holds the maintenance lock.
+    fn merge(&self, journal: &mut Journal) -> Result<(), Error> {
+        let shard = self.shard()?;
+        shard.flush()?;
+        let long = shard.log_bytes() > LOG_BYTES;
+        drop(shard);
+        if long {
+            self.reopen()?;
+        }
+        journal.clear()
+    }
+
+    /// Closes and opens the index: only so does its own log become shorter. Readers wait.
+    fn reopen(&self) -> Result<(), Error> {
+        let mut gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shard) = gate.take().and_then(Arc::into_inner) {
+            shard.close()?;
+        }
+        let shard = self.open_shard()?;
+        *gate = Some(Arc::new(shard));
+        Ok(())
+    }
+
+    fn open_shard(&self) -> Result<Shard, Error> {
+        Shard::open(&self.folder.join("index"), &self.about(), self.config.index_after)
+    }
+
+    fn usable(&self) -> Result<(), Error> {
+        let reason = lock(&self.failed).clone();
+        reason.map_or(Ok(()), |reason| Err(self.failure(reason)))
+    }
+
+    fn fail(&self, error: &Error) {
+        let reason = error.to_string();
+        warn!(folder = %self.folder.display(), reason, "the collection takes no more writes");
+        lock(&self.failed).get_or_insert(reason);
+    }
+
+    fn failure(&self, reason: String) -> Error {
+        Error::Failed { collection: self.about().name, reason }
+    }
+}
+
+/// A group while it is put together.
+#[derive(Default)]
+struct Batch {
+    entries: Vec<Entry>,
+    fields: BTreeMap<String, FieldType>,
+    /// Items that are there, as the group goes on.
+    present: HashSet<String>,
+    /// Items of which the index may hold another generation.
+    replaced: HashSet<String>,
+    chunks: u64,
+}
+
+impl Batch {
+    fn put(&mut self, embedded: Embedded, config: &Config) -> Result<Written, Error> {
+        if let Some(more) = check::fields(&self.fields, &embedded.item, &config.limits)? {
+            self.fields = more;
+        }
+        let item = embedded.item.id.clone();
+        let generation = Uuid::from_u128(rand::random()).simple().to_string();
+        self.chunks += embedded.chunks.len() as u64;
+        let points = points::encode(embedded, &generation);
+        let written = if self.present.insert(item.clone()) {
+            Written::Created
+        } else {
+            self.replaced.insert(item.clone());
+            Written::Replaced
+        };
+        self.entries.push(Entry::Put { item, generation, points });
+        Ok(written)
+    }
+
+    /// Whether the item was there.
+    fn remove(&mut self, item: &str) -> bool {
+        let there = self.present.remove(item);
+        if there {
+            self.entries.push(Entry::Remove { item: item.to_owned() });
+            // A later item of this id in the group meets the index's old points.
+            self.replaced.insert(item.to_owned());
+        }
+        there
+    }
+}
+
+fn ids(job: &Job) -> Vec<&str> {
+    match job {
+        Job::Upsert { items, .. } => items.iter().map(|item| item.item.id.as_str()).collect(),
+        Job::Delete { ids, .. } => ids.iter().map(String::as_str).collect(),
+    }
+}
+
+fn write_manifest(folder: &Path, about: &Collection) -> Result<(), Error> {
+    let path = folder.join(MANIFEST);
+    let content = serde_json::to_vec_pretty(about)
+        .map_err(|error| Error::Disk { path: path.clone(), source: Arc::new(error.into()) })?;
+    files::write_whole(&path, &content)
+}
+
+fn read_manifest(folder: &Path) -> Result<Collection, Error> {
+    let path = folder.join(MANIFEST);
+    let content = std::fs::read(&path).map_err(|error| Error::disk(&path, error))?;
+    serde_json::from_slice(&content)
+        .map_err(|error| Error::Damaged { path, reason: error.to_string() })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
