@@ -14,6 +14,8 @@ mod drain;
 mod engine;
 mod errors;
 mod eval;
+mod evidence_crash;
+mod evidence_store;
 mod explain;
 mod explain_boxes;
 mod explain_golden;
