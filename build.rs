@@ -8,6 +8,8 @@ use std::{env, fs};
 const PROTOS: &[&str] = &[
     "veriframe/v1/verification.proto",
     "veriframe/v1/admin.proto",
+    "veriframe/v1/answer.proto",
+    "veriframe/v1/evidence.proto",
     "inference/grpc_service.proto",
 ];
 

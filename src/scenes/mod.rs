@@ -9,6 +9,7 @@
 mod canvas;
 mod clip;
 mod draw;
+mod facts;
 mod features;
 mod mask;
 mod spec;
@@ -16,6 +17,7 @@ mod words;
 
 pub use clip::clip;
 pub use draw::{Scene, draw, draw_clean};
+pub use facts::{Fact, Topic, fillers};
 pub use mask::Mask;
 pub use spec::{Background, FaceSpec, HairStyle, Pose};
 pub use words::{PHRASE_VARIANTS, caption, cue_phrase, prompt, prompts};
