@@ -13,12 +13,13 @@
 //!
 //! Invariants:
 //! - `engine` knows no model and `models` knows no thread; `serving` joins them.
-//! - `claims`, `scenes` and `vision` are pure: no async, no tensor library.
+//! - `calibration`, `claims`, `scenes` and `vision` are pure: no async, no tensor library.
 //! - Only `proto` and what stands below it know the wire types.
 //! - `unsafe` stands in `libtorch` alone.
 
 pub mod units;
 pub mod bounds;
+pub mod calibration;
 pub mod claims;
 pub mod libtorch;
 pub mod telemetry;

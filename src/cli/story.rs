@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::seen::Seen;
 use super::trust::{self, Tally};
 use super::verdicts::{Found, stretches};
-use crate::evaluation::confidence::auroc;
+use crate::calibration::auroc;
 use crate::evaluation::localisation::{Placement, Site};
 use crate::report::{Body, Chart, Figure, Picture, Report, Section, Series, Span, Table};
 use crate::scenes::{Cue, draw};

@@ -3,7 +3,6 @@
 //! Imports: vision, scenes, explain.
 
 pub mod average_precision;
-pub mod confidence;
 pub mod explanation;
 pub mod faces;
 pub mod localisation;

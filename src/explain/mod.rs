@@ -1,6 +1,6 @@
 //! Heatmaps: which part of the frame made the score.
 //!
-//! Imports: vision, models.
+//! Imports: calibration, vision, models.
 //!
 //! Every method reads one [`Tape`](crate::models::clip::Tape), the record of the forward pass that
 //! made the score, and runs no more of the net again than it differentiates. Each family of methods
@@ -32,8 +32,8 @@ mod score_cam;
 
 pub use affinity::refined;
 pub use calibration::{
-    CALIBRATION_FILE, CHECKED_FEATURES, Calibration, Logistic, MethodFit, QUICK_FEATURES,
-    checked_features, quick_features,
+    CALIBRATION_FILE, CHECKED_FEATURES, Calibration, MethodFit, QUICK_FEATURES, checked_features,
+    quick_features,
 };
 pub use cam::{Activations, Cam, Channels, class_activation};
 pub use checks::{Checks, PASSES_OF_CHECKS};

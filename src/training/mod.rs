@@ -1,6 +1,6 @@
 //! Trains the demo models on the demo world.
 //!
-//! Imports: vision, scenes, models, explain, evaluation.
+//! Imports: calibration, vision, scenes, models, explain, evaluation.
 
 pub mod adamw;
 pub mod assign;

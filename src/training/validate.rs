@@ -8,7 +8,7 @@ use tokenizers::Tokenizer;
 use super::faces::{self, DRAWN_PX, FaceFormat, Faces};
 use super::prompts::NULLS;
 use super::{TrainingError, tokenizer};
-use crate::evaluation::confidence::auroc;
+use crate::calibration::auroc;
 use crate::explain::{self, Contrast, Method};
 use crate::models::clip::{Clip, Encoded, normalised};
 use crate::scenes::{Cue, FaceSpec, HELD_OUT, Language, Scene, caption, draw, prompt};

@@ -11,13 +11,13 @@ use tokio::runtime::Runtime;
 
 use super::served::Served;
 use super::{FIRST, stop_on_ctrl_c};
+use crate::calibration::{Confidence, Logistic, Told};
 use crate::cli::options::{ModelArgs, catalog};
 use crate::cli::output;
 use crate::config::Settings;
-use crate::evaluation::confidence::{Confidence, Told};
 use crate::evaluation::localisation::{Map, Placement, Site};
 use crate::explain::{
-    CALIBRATION_FILE, Calibration, Logistic, Method, MethodFit, Quality, RawMap, checked_features,
+    CALIBRATION_FILE, Calibration, Method, MethodFit, Quality, RawMap, checked_features,
     quick_features,
 };
 use crate::scenes::{Cue, FaceSpec, Language, Scene, draw, prompt};

@@ -1,6 +1,6 @@
-//! Whether a probability that is told comes true, and tells hits from misses.
+//! Whether a probability that is told comes true, and tells what is so from what is not.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Bins of a reliability diagram.
 const BINS: usize = 10;
@@ -14,34 +14,40 @@ pub struct Told {
     pub hit: bool,
 }
 
+impl Told {
+    /// 1 for a hit, else 0.
+    fn outcome(&self) -> f64 {
+        f64::from(u8::from(self.hit))
+    }
+}
+
 /// How good probabilities are.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Confidence {
-    /// Number of maps.
+    /// Number of probabilities told.
     pub count: usize,
     /// Share of hits.
     pub hit_rate: f64,
-    /// The probability that a hit was told a higher one than a miss: area under the receiver
-    /// operating characteristic (Hanley and `McNeil` 1982), equal ones count half. Absent without
+    /// The probability that a hit was told a higher one than a miss, see [`auroc`]. Absent without
     /// both.
     pub auroc: Option<f64>,
-    /// Expected calibration error: the mean distance of mean probability and share of hits over ten
-    /// bins of equal width, weighted by their counts (Naeini et al. 2015).
+    /// Expected calibration error, see [`ece`].
     pub ece: f64,
-    /// Mean squared distance of probability and outcome (Brier 1950).
+    /// Mean squared error, see [`brier`].
     pub brier: f64,
     /// The bins that hold any, from the lowest.
     pub bins: Vec<Bin>,
 }
 
 /// One bin of a reliability diagram.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct Bin {
-    /// Number of maps.
+    /// Number of probabilities told that lie in it; at least 1.
     pub count: usize,
-    /// Mean probability told.
+    /// Mean probability told, 0 to 1.
     pub told: f64,
-    /// Share of hits.
+    /// Share of hits, 0 to 1.
     pub came_true: f64,
 }
 
@@ -52,19 +58,31 @@ impl Confidence {
             return None;
         }
         let count = told.len() as f64;
-        let outcome = |one: &Told| f64::from(u8::from(one.hit));
         let bins = bins(told);
-        let apart = |bin: &Bin| bin.count as f64 / count * (bin.told - bin.came_true).abs();
         Some(Self {
             count: told.len(),
-            hit_rate: told.iter().map(outcome).sum::<f64>() / count,
+            hit_rate: told.iter().map(Told::outcome).sum::<f64>() / count,
             auroc: auroc(&probabilities(told, true), &probabilities(told, false)),
-            ece: bins.iter().map(apart).sum(),
-            brier: told.iter().map(|one| (one.probability - outcome(one)).powi(2)).sum::<f64>()
-                / count,
+            ece: ece(&bins),
+            brier: brier(told),
             bins,
         })
     }
+}
+
+/// Expected calibration error: the mean distance of mean probability and share of hits over bins,
+/// weighted by their counts, 0 to 1 (Naeini et al. 2015). [`Confidence`] has ten bins of equal width.
+/// 0 without any.
+pub fn ece(bins: &[Bin]) -> f64 {
+    let count = bins.iter().map(|bin| bin.count).sum::<usize>().max(1) as f64;
+    let apart = |bin: &Bin| bin.count as f64 / count * (bin.told - bin.came_true).abs();
+    bins.iter().map(apart).sum()
+}
+
+/// Mean squared distance of probability and outcome, 0 to 1 (Brier 1950). 0 without any.
+pub fn brier(told: &[Told]) -> f64 {
+    let apart = |one: &Told| (one.probability - one.outcome()).powi(2);
+    told.iter().map(apart).sum::<f64>() / told.len().max(1) as f64
 }
 
 fn bins(told: &[Told]) -> Vec<Bin> {
@@ -72,30 +90,30 @@ fn bins(told: &[Told]) -> Vec<Bin> {
     let bin = |at: usize| {
         let within: Vec<&Told> = told.iter().filter(|one| place(one) == at).collect();
         let count = within.len();
-        let mean = |of: &dyn Fn(&Told) -> f64| {
-            within.iter().map(|one| of(one)).sum::<f64>() / count as f64
-        };
+        let mean =
+            |of: fn(&Told) -> f64| within.iter().map(|one| of(one)).sum::<f64>() / count as f64;
         (count > 0).then(|| Bin {
             count,
-            told: mean(&|one| one.probability),
-            came_true: mean(&|one| f64::from(u8::from(one.hit))),
+            told: mean(|one| one.probability),
+            came_true: mean(Told::outcome),
         })
     };
     (0..BINS).filter_map(bin).collect()
 }
 
-fn probabilities(told: &[Told], hit: bool) -> Vec<f32> {
-    told.iter().filter(|one| one.hit == hit).map(|one| one.probability as f32).collect()
+fn probabilities(told: &[Told], hit: bool) -> Vec<f64> {
+    told.iter().filter(|one| one.hit == hit).map(|one| one.probability).collect()
 }
 
 /// The chance that one of `on` lies above one of `off`, equal ones counting half; nothing without
-/// both. By ranks: `(Σ ranks of on − h (h + 1) / 2) / (h m)`, equal values sharing theirs.
-pub fn auroc(on: &[f32], off: &[f32]) -> Option<f64> {
+/// both. The area under the receiver operating characteristic (Hanley and `McNeil` 1982), by ranks:
+/// `(Σ ranks of on − h (h + 1) / 2) / (h m)`, equal values sharing theirs.
+pub fn auroc<V: Copy + Into<f64>>(on: &[V], off: &[V]) -> Option<f64> {
     if on.is_empty() || off.is_empty() {
         return None;
     }
-    let marked = |values: &[f32], is_on: bool| -> Vec<(f32, bool)> {
-        values.iter().map(|&value| (value, is_on)).collect()
+    let marked = |values: &[V], is_on: bool| -> Vec<(f64, bool)> {
+        values.iter().map(|&value| (value.into(), is_on)).collect()
     };
     let mut sorted = [marked(on, true), marked(off, false)].concat();
     sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -131,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_area_under_the_curve_is_a_share_of_pairs_in_order() {
-        assert_eq!(auroc(&[2.0, 3.0], &[1.0, 2.0]), Some(0.875));
+        assert_eq!(auroc(&[2.0_f32, 3.0], &[1.0, 2.0]), Some(0.875));
         assert_eq!(auroc(&[1.0], &[2.0]), Some(0.0));
         assert_eq!(auroc(&[1.0, 2.0, 3.0, 0.0], &[2.0]), Some(0.375));
         assert_eq!(auroc(&[], &[1.0]), None);
@@ -147,5 +165,13 @@ mod tests {
         assert!((sure.ece - 0.5).abs() < 1e-9);
         assert_eq!(sure.bins, [Bin { count: 2, told: 1.0, came_true: 0.5 }]);
         assert_eq!(Confidence::measure(&[]), None);
+    }
+
+    #[test]
+    fn the_calibration_error_weighs_bins_by_their_counts() {
+        let mixed = told(&[(0.1, false), (0.1, false), (0.1, false), (0.8, false)]);
+        // 3/4 of 0.1 and 1/4 of 0.8.
+        assert!((Confidence::measure(&mixed).unwrap().ece - 0.275).abs() < 1e-9);
+        assert!(ece(&[]).abs() < 1e-12 && brier(&[]).abs() < 1e-12);
     }
 }
