@@ -1,10 +1,14 @@
 //! The prompts that a claim's prompt is compared with: what would be so if the claim were false, and
 //! what is so either way.
 
-use super::forms::{ENGLISH, KOREAN, indefinite, opposite};
+use std::ops::Range;
+
+use super::classify::classify;
+use super::colour;
+use super::forms::{fitting, indefinite};
 use super::token::{Token, capitalised_like, tokens};
 use super::words::is_plural;
-use super::{Language, clean, english, negation};
+use super::{Kind, Language, clean, english, korean_contrast, negation};
 
 pub use super::forms::Axis;
 
@@ -40,73 +44,145 @@ impl Contrast {
     }
 }
 
-/// The contrasts of `text`, contradictions first, at most `limit`, each once. Every attribute of the
-/// table is replaced, one at a time; where there is none, what is claimed to be there is denied.
+/// The contrasts of `text`, contradictions first, at most `limit`, each once; room is kept for one
+/// that is neutral where there is one and `limit` is above 1.
+///
+/// Every attribute of the tables is replaced, one at a time, by each of its opposites, a colour by
+/// every other basic colour: the nearest opposite of each attribute comes first, then the second of
+/// each, and so on. Where no attribute has an opposite, what is claimed to be there is denied.
+///
+/// None for what counts, relates or cannot be checked: nobody compares that as a text.
 pub fn contrasts(text: &str, language: Language, limit: usize) -> Vec<Contrast> {
     let text = clean(text);
-    if text.len() > super::SENTENCE_BYTES {
+    if text.len() > super::SENTENCE_BYTES || !is_compared(&classify(&text, language).0) {
         return Vec::new();
     }
-    let formed = match language {
-        Language::English => english(&text),
-        Language::Korean => korean(&text),
+    match language {
+        Language::English => english(&text, limit),
+        Language::Korean => korean_contrast::korean(&text, limit),
         Language::Other => Vec::new(),
+    }
+}
+
+/// Whether a claim of this kind is compared with other texts.
+fn is_compared(kind: &Kind) -> bool {
+    match kind {
+        Kind::Presence | Kind::Attribute | Kind::Part => true,
+        Kind::Negation { inner, .. } => is_compared(inner),
+        Kind::Count { .. } | Kind::Spatial { .. } | Kind::Opinion => false,
+    }
+}
+
+/// Words of a text and what is to stand in their place.
+#[derive(Clone, Debug)]
+pub(super) struct Swap {
+    /// Indices of the words.
+    pub words: Range<usize>,
+    /// What stands in their place; nothing in a neutral one.
+    pub to: String,
+    pub formation: Formation,
+    /// How many opposites of the same words are nearer.
+    pub rank: usize,
+}
+
+impl Swap {
+    /// One for each opposite, and one that leaves the words out. A side is no attribute: without it
+    /// a claim says more, not less.
+    pub(super) fn each(words: &Range<usize>, axis: Axis, others: Vec<String>) -> Vec<Self> {
+        let swap = |rank, to, formation| Self { words: words.clone(), to, formation, rank };
+        let neutral = (axis != Axis::Side && !others.is_empty())
+            .then(|| swap(0, String::new(), Formation::Neutral));
+        let opposite = |(rank, to)| swap(rank, to, Formation::Opposite(axis));
+        others.into_iter().enumerate().map(opposite).chain(neutral).collect()
+    }
+}
+
+/// Those of the contrasts that are kept. Each is written only if there is room for it, so that time
+/// is linear in the text for any number of attributes.
+pub(super) fn kept(
+    text: &str,
+    mut swaps: Vec<Swap>,
+    limit: usize,
+    write: impl Fn(&Swap) -> Contrast,
+    complement: impl FnOnce() -> Vec<Contrast>,
+) -> Vec<Contrast> {
+    swaps.sort_by_key(|swap| swap.rank);
+    let is_neutral = |swap: &&Swap| swap.formation == Formation::Neutral;
+    let no_opposite = swaps.iter().all(|swap| is_neutral(&swap));
+    let (denied, left_out): (Vec<Contrast>, Vec<Contrast>) =
+        if no_opposite { complement() } else { Vec::new() }
+            .into_iter()
+            .partition(Contrast::is_contradiction);
+    let fresh = |kept: &[Contrast], contrast: &Contrast| {
+        let known = kept.iter().any(|old| old.text == contrast.text);
+        !known && contrast.text != text && !contrast.text.is_empty()
     };
+    let neutrals = swaps.iter().filter(is_neutral).map(&write).chain(left_out);
+    let mut neutrals = neutrals.filter(|contrast| fresh(&[], contrast)).peekable();
+    let room = limit.saturating_sub(usize::from(limit > 1 && neutrals.peek().is_some()));
+    let opposites = swaps.iter().filter(|swap| !is_neutral(swap)).map(&write).chain(denied);
     let mut kept: Vec<Contrast> = Vec::new();
-    for of_kind in [true, false] {
-        for contrast in formed.iter().filter(|formed| formed.is_contradiction() == of_kind) {
-            let fresh = contrast.text != text && kept.iter().all(|old| old.text != contrast.text);
-            if fresh && !contrast.text.is_empty() && kept.len() < limit {
-                kept.push(contrast.clone());
+    for (contrasts, room) in [
+        (&mut opposites.into_iter() as &mut dyn Iterator<Item = Contrast>, room),
+        (&mut neutrals, limit),
+    ] {
+        while kept.len() < room
+            && let Some(contrast) = contrasts.next()
+        {
+            if fresh(&kept, &contrast) {
+                kept.push(contrast);
             }
         }
     }
     kept
 }
 
-fn english(text: &str) -> Vec<Contrast> {
+fn english(text: &str, limit: usize) -> Vec<Contrast> {
     let tokens = tokens(text);
-    let mut formed = Vec::new();
+    let mut swaps = Vec::new();
     for at in 0..tokens.len() {
-        let Some((axis, other, end)) = english_opposite(&tokens, at) else { continue };
-        formed.push(swapped(text, &tokens, at..end, other, Formation::Opposite(axis)));
-        // A side is no attribute: without it the claim says more, not less.
-        if axis != Axis::Side {
-            formed.push(swapped(text, &tokens, at..end, "", Formation::Neutral));
+        if let Some((axis, words, others)) = english_opposites(&tokens, at) {
+            swaps.extend(Swap::each(&words, axis, others));
         }
     }
-    if !formed.iter().any(Contrast::is_contradiction) {
-        formed.extend(english_complement(text, &tokens));
-    }
-    formed
+    let write = |swap: &Swap| swapped(text, &tokens, swap);
+    kept(text, swaps, limit, write, || english_complement(text, &tokens))
 }
 
-/// The opposite of the form that starts at word `at`, and the word behind that form.
-fn english_opposite(tokens: &[Token<'_>], at: usize) -> Option<(Axis, &'static str, usize)> {
+/// The opposites of the form that starts at word `at`, with what it tells of and its words.
+pub(super) fn english_opposites(
+    tokens: &[Token<'_>],
+    at: usize,
+) -> Option<(Axis, Range<usize>, Vec<String>)> {
     let word = |at: usize| tokens.get(at).map_or("", |token| token.lower.as_str());
-    if word(at) == "the" && word(at + 1) == "same" {
-        return opposite(ENGLISH, "the same").map(|(axis, other)| (axis, other, at + 2));
+    let colours = colour::english_others(tokens, at);
+    if !colours.is_empty() {
+        return Some((Axis::Colour, at..at + 1, colours));
     }
-    opposite(ENGLISH, word(at)).map(|(axis, other)| (axis, other, at + 1))
+    let same = word(at) == "the" && word(at + 1) == "same";
+    let form = if same { "the same" } else { word(at) };
+    let words = tokens.iter().map(|token| token.lower.as_str());
+    let mut found = fitting(form, words);
+    // "light blue": a shade of a colour has one opposite.
+    let shade = matches!(form, "light" | "dark") && colour::english(word(at + 1)).is_some();
+    found.retain(|(_, other)| !shade || matches!(*other, "light" | "dark"));
+    let axis = found.first()?.0;
+    let others = found.into_iter().map(|(_, other)| other.to_owned()).collect();
+    Some((axis, at..at + 1 + usize::from(same), others))
 }
 
 /// `text` with some words replaced: the article before them is made to fit, and a verb that would
 /// be left with nothing to say goes too.
-fn swapped(
-    text: &str,
-    tokens: &[Token<'_>],
-    words: std::ops::Range<usize>,
-    to: &str,
-    formation: Formation,
-) -> Contrast {
+fn swapped(text: &str, tokens: &[Token<'_>], swap: &Swap) -> Contrast {
+    let Swap { words, to, formation, .. } = swap;
     let word = |at: usize| tokens.get(at).map_or("", |token| token.lower.as_str());
     let from = text[tokens[words.start].span.start..tokens[words.end - 1].span.end].to_owned();
-    let (mut start, mut put) = (words.start, to.to_owned());
+    let (mut start, mut put) = (words.start, to.clone());
     let next = if to.is_empty() { word(words.end) } else { to };
     if start > 0 && matches!(word(start - 1), "a" | "an") {
         start -= 1;
         put = if to.starts_with("the ") || next.is_empty() {
-            to.to_owned()
+            to.clone()
         } else {
             format!("{} {to}", indefinite(next))
         };
@@ -135,18 +211,12 @@ fn swapped(
     let capital = words.start == 0 || start == 0;
     let joined = clean(&format!("{} {put} {tail}", &text[..tokens[start].span.start]));
     let text = if capital { capitalised_like(text, &joined) } else { joined };
-    Contrast { text: text.replace(" ,", ","), formation, from, to: to.to_owned() }
+    Contrast { text: text.replace(" ,", ","), formation: *formation, from, to: to.clone() }
 }
 
 /// The denial of what an English text says to be there, and the text without it.
 fn english_complement(text: &str, tokens: &[Token<'_>]) -> Vec<Contrast> {
     let word = |at: usize| tokens.get(at).map_or("", |token| token.lower.as_str());
-    let contrast = |text: String, formation, from: &str, to: &str| Contrast {
-        text: clean(&text),
-        formation,
-        from: from.to_owned(),
-        to: to.to_owned(),
-    };
     if let Some(&denial) = negation::denials(tokens).first() {
         let affirmed = negation::affirm(text, tokens, denial);
         let affirmed =
@@ -156,17 +226,7 @@ fn english_complement(text: &str, tokens: &[Token<'_>]) -> Vec<Contrast> {
     let tail = |at: usize| tokens.get(at).map_or("", |token| &text[token.span.start..]);
     let bare = |at: usize| tail(if matches!(word(at), "a" | "an" | "some") { at + 1 } else { at });
     if let Some(at) = (1..tokens.len()).find(|&at| matches!(word(at), "with" | "wearing")) {
-        let head = text[..tokens[at].span.start].to_owned();
-        let denied = contrast(
-            format!("{head}without {}", bare(at + 1)),
-            Formation::Complement,
-            tokens[at].raw,
-            "without",
-        );
-        return vec![
-            denied,
-            contrast(head, Formation::Neutral, &text[tokens[at].span.start..], ""),
-        ];
+        return without(text, tokens, at, [tail(at + 1), bare(at + 1)]);
     }
     if let Some(found) = english::verb(tokens) {
         let (subject, end) = (&text[..tokens[found.first].span.start], found.end);
@@ -193,6 +253,25 @@ fn english_complement(text: &str, tokens: &[Token<'_>]) -> Vec<Contrast> {
     vec![contrast(format!("no {}", bare(0)), Formation::Complement, "", "no")]
 }
 
+/// What has something behind the "with" or "wearing" at word `at`, without it; `had` is that thing
+/// with its article and without.
+fn without(text: &str, tokens: &[Token<'_>], at: usize, had: [&str; 2]) -> Vec<Contrast> {
+    let (head, tail) = text.split_at(tokens[at].span.start);
+    let raw = tokens[at].raw;
+    let being = matches!(tokens[at - 1].lower.as_str(), "is" | "are" | "was" | "were");
+    let stands = if being { &text[..tokens[at - 1].span.start] } else { head };
+    let denied = |put: &str, had: &str| {
+        contrast(format!("{head}{put} {had}"), Formation::Complement, raw, put)
+    };
+    let not = (being && raw == "wearing").then(|| denied("not wearing", had[0]));
+    let neutral = contrast(stands.to_owned(), Formation::Neutral, tail, "");
+    not.into_iter().chain([denied("without", had[1]), neutral]).collect()
+}
+
+fn contrast(text: String, formation: Formation, from: &str, to: &str) -> Contrast {
+    Contrast { text: clean(&text), formation, from: from.to_owned(), to: to.to_owned() }
+}
+
 fn with_article(text: &str) -> String {
     let tokens = tokens(text);
     match (tokens.first(), tokens.last()) {
@@ -205,93 +284,12 @@ fn with_article(text: &str) -> String {
     }
 }
 
-fn korean(text: &str) -> Vec<Contrast> {
-    let words: Vec<&str> = text.split(' ').collect();
-    let mut formed = Vec::new();
-    let join = |words: &[&str]| words.join(" ");
-    let mut at = 0;
-    while at < words.len() {
-        let found =
-            [3, 2, 1].into_iter().filter(|length| at + length <= words.len()).find_map(|length| {
-                let form = join(&words[at..at + length]);
-                let bare = form.trim_end_matches([',', '.']);
-                opposite(KOREAN, bare)
-                    .map(|(axis, other)| (axis, other, at + length, bare.to_owned()))
-            });
-        let Some((axis, other, end, from)) = found else {
-            at += 1;
-            continue;
-        };
-        let comma = if words[end - 1].ends_with(',') { "," } else { "" };
-        let put = |to: &str| {
-            let to = if to.is_empty() { String::new() } else { format!("{to}{comma}") };
-            clean(&[&join(&words[..at]), &*to, &join(&words[end..])].join(" "))
-        };
-        formed.push(Contrast {
-            text: put(other),
-            formation: Formation::Opposite(axis),
-            from: from.clone(),
-            to: other.to_owned(),
-        });
-        if axis != Axis::Side {
-            formed.push(Contrast {
-                text: put(""),
-                formation: Formation::Neutral,
-                from,
-                to: String::new(),
-            });
-        }
-        at = end;
-    }
-    if !formed.iter().any(Contrast::is_contradiction) {
-        formed.extend(korean_complement(text, &words));
-    }
-    formed
-}
-
-/// 있 becomes 없 and 없 becomes 있; a noun phrase gets or loses 없음.
-fn korean_complement(text: &str, words: &[&str]) -> Vec<Contrast> {
-    let complement = |text: String, from: &str, to: &str| Contrast {
-        text,
-        formation: Formation::Complement,
-        from: from.to_owned(),
-        to: to.to_owned(),
-    };
-    if let Some(bare) = text.strip_suffix(" 없음") {
-        return vec![complement(bare.to_owned(), "없음", "")];
-    }
-    for (from, to) in [("없", "있"), ("있", "없")] {
-        let acts = |at: usize| at > 0 && words[at - 1].ends_with('고');
-        let found = (0..words.len()).rev().find(|&at| words[at].starts_with(from) && !acts(at));
-        if let Some(at) = found {
-            let mut changed: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-            changed[at] = changed[at].replacen(from, to, 1);
-            return vec![complement(changed.join(" "), from, to)];
-        }
-    }
-    if let Some(head) =
-        ["보인다", "보입니다", "보여요"].iter().find_map(|end| text.strip_suffix(end))
-    {
-        return vec![complement(
-            format!("{head}보이지 않는다"),
-            &text[head.len()..],
-            "보이지 않는다",
-        )];
-    }
-    if text.ends_with(['다', '요']) {
-        return Vec::new();
-    }
-    // Of a list, the first item is the claim's own.
-    let (head, tail) = text.find(',').map_or((text, ""), |at| text.split_at(at));
-    vec![complement(format!("{head} 없음{tail}"), "", "없음")]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn check(text: &str, language: Language, contradiction: &str, neutral: Option<&str>) {
-        let formed = contrasts(text, language, 8);
+        let formed = contrasts(text, language, 12);
         let first = formed.first().map(|formed| formed.text.as_str());
         assert_eq!(first, Some(contradiction), "{text}: {formed:?}");
         let found = formed.iter().find(|formed| !formed.is_contradiction());
@@ -329,6 +327,7 @@ mod tests {
         check("no blending seam", "a blending seam", None);
         check("There is a dog", "There is no dog", None);
         check("The man has a hat", "The man has no hat", Some("The man"));
+        check("He is wearing a hat", "He is not wearing a hat", Some("He"));
         check("The man is a doctor", "The man is not a doctor", None);
     }
 
@@ -348,11 +347,56 @@ mod tests {
     }
 
     #[test]
+    fn every_row_of_a_form_contradicts_it() {
+        let check = |text: &str, expected: &[&str]| {
+            let formed = contrasts(text, Language::English, 4);
+            let texts: Vec<&str> = formed
+                .iter()
+                .filter(|formed| formed.is_contradiction())
+                .map(|formed| formed.text.as_str())
+                .collect();
+            assert_eq!(texts, expected, "{text}");
+        };
+        check("short hair", &["long hair", "tall hair"]);
+        check("a short man", &["a tall man", "a long man"]);
+        check("The hair is spiky", &["The hair is flat", "The hair is smooth"]);
+        check("straight hair", &["curly hair", "wavy hair", "jagged hair"]);
+        check("a light blue hat", &["a dark blue hat", "a light brown hat", "a light white hat"]);
+        check("a blue hat", &["a brown hat", "a white hat", "a black hat"]);
+        check("a pink hat", &["a grey hat", "a white hat", "a black hat"]);
+    }
+
+    #[test]
+    fn articles_fit_what_stands_behind_them() {
+        let formed = contrasts("a blue hat", Language::English, 12);
+        assert!(formed.iter().any(|formed| formed.text == "an orange hat"), "{formed:?}");
+        let formed = contrasts("an orange hat", Language::English, 12);
+        assert_eq!(formed[0].text, "a blue hat");
+    }
+
+    #[test]
+    fn what_no_text_is_compared_with_has_none() {
+        for text in [
+            "There are two ears",
+            "The dog is to the left of the cat",
+            "This looks like a nice picture",
+            "There are not two ears",
+        ] {
+            let formed = contrasts(text, Language::English, 12);
+            assert!(formed.is_empty(), "{text}: {formed:?}");
+        }
+    }
+
+    #[test]
     fn the_limit_holds_and_contradictions_come_first() {
         let text = "a big black dog with long hair and a small white cat";
-        let formed = contrasts(text, Language::English, 5);
-        assert_eq!(formed.len(), 5);
-        assert!(formed.iter().all(Contrast::is_contradiction), "{formed:?}");
+        let formed = contrasts(text, Language::English, 6);
+        assert_eq!(formed.len(), 6);
+        assert!(formed[..5].iter().all(Contrast::is_contradiction), "{formed:?}");
+        assert!(!formed[5].is_contradiction(), "{formed:?}");
+        // The first opposites of all attributes come before any second one.
+        assert!(formed.iter().any(|formed| formed.from == "white"), "{formed:?}");
         assert!(contrasts("顔", Language::Other, 8).is_empty());
+        assert!(contrasts(text, Language::English, 0).is_empty());
     }
 }

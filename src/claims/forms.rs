@@ -1,4 +1,6 @@
-//! The attributes and their opposites, in English and Korean.
+//! English attributes and their opposites; colours stand in [`super::colour`].
+
+use super::words::{HAIR, PERSONS};
 
 /// What an attribute tells of.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -23,8 +25,12 @@ pub enum Axis {
     Colour,
 }
 
-/// Opposites. Either side stands for the other; where a form is in two rows, the first counts.
-pub(super) const ENGLISH: &[(Axis, &str, &str)] = &[
+/// What a pair of opposites tells of, and the two.
+pub(super) type Row = (Axis, &'static str, &'static str);
+
+/// Opposites. Either side stands for the other; of a form in several rows, the first row is what it
+/// says most often.
+pub(super) const ENGLISH: &[Row] = &[
     (Axis::Form, "uneven", "even"),
     (Axis::Form, "jagged", "straight"),
     (Axis::Form, "crooked", "straight"),
@@ -46,6 +52,8 @@ pub(super) const ENGLISH: &[(Axis, &str, &str)] = &[
     (Axis::Form, "pointy", "rounded"),
     (Axis::Form, "curly", "straight"),
     (Axis::Form, "wavy", "straight"),
+    (Axis::Form, "spiky", "flat"),
+    (Axis::Form, "spiky", "smooth"),
     (Axis::Form, "bent", "straight"),
     (Axis::Form, "misaligned", "aligned"),
     (Axis::Form, "incorrect", "correct"),
@@ -85,8 +93,8 @@ pub(super) const ENGLISH: &[(Axis, &str, &str)] = &[
     (Axis::Size, "large", "small"),
     (Axis::Size, "big", "small"),
     (Axis::Size, "huge", "tiny"),
-    (Axis::Size, "tall", "short"),
     (Axis::Size, "long", "short"),
+    (Axis::Size, "tall", "short"),
     (Axis::Size, "wide", "narrow"),
     (Axis::Size, "thick", "thin"),
     (Axis::Size, "fat", "thin"),
@@ -98,145 +106,60 @@ pub(super) const ENGLISH: &[(Axis, &str, &str)] = &[
     (Axis::Age, "new", "old"),
     (Axis::Age, "modern", "ancient"),
     (Axis::Side, "left", "right"),
-    (Axis::Colour, "black", "white"),
-    (Axis::Colour, "red", "green"),
-    (Axis::Colour, "blue", "brown"),
-    (Axis::Colour, "yellow", "purple"),
-    (Axis::Colour, "orange", "blue"),
-    (Axis::Colour, "pink", "grey"),
-    (Axis::Colour, "gray", "pink"),
-    (Axis::Colour, "blond", "black"),
-    (Axis::Colour, "blonde", "black"),
-    (Axis::Colour, "golden", "silver"),
-    (Axis::Colour, "beige", "black"),
 ];
 
-/// Opposites in Korean, as forms that stand before a noun, end a sentence or join clauses.
-pub(super) const KOREAN: &[(Axis, &str, &str)] = &[
-    (Axis::Form, "들쭉날쭉한", "가지런한"),
-    (Axis::Form, "들쭉날쭉하다", "가지런하다"),
-    (Axis::Form, "들쭉날쭉합니다", "가지런합니다"),
-    (Axis::Form, "들쭉날쭉해요", "가지런해요"),
-    (Axis::Form, "고르지 않은", "고른"),
-    (Axis::Form, "고르지 못한", "고른"),
-    (Axis::Form, "고르지 않다", "고르다"),
-    (Axis::Form, "고르지 않습니다", "고릅니다"),
-    (Axis::Form, "고르지 않아요", "골라요"),
-    (Axis::Form, "불규칙한", "규칙적인"),
-    (Axis::Form, "불규칙하다", "규칙적이다"),
-    (Axis::Form, "불규칙합니다", "규칙적입니다"),
-    (Axis::Form, "불균일한", "균일한"),
-    (Axis::Form, "불균일하다", "균일하다"),
-    (Axis::Form, "기형적인", "정상적인"),
-    (Axis::Form, "기형적이다", "정상적이다"),
-    (Axis::Form, "비정상적인", "정상적인"),
-    (Axis::Form, "비정상적이다", "정상적이다"),
-    (Axis::Form, "일그러진", "반듯한"),
-    (Axis::Form, "일그러져 있다", "반듯하다"),
-    (Axis::Form, "일그러져 있습니다", "반듯합니다"),
-    (Axis::Form, "비뚤어진", "반듯한"),
-    (Axis::Form, "비뚤어져 있다", "반듯하다"),
-    (Axis::Form, "삐뚤빼뚤한", "가지런한"),
-    (Axis::Form, "왜곡된", "왜곡되지 않은"),
-    (Axis::Form, "흐릿한", "선명한"),
-    (Axis::Form, "흐릿하다", "선명하다"),
-    (Axis::Form, "뾰족한", "둥근"),
-    (Axis::Form, "뾰족하다", "둥글다"),
-    (Axis::Form, "곱슬", "생"),
-    (Axis::Form, "비대칭인", "대칭인"),
-    (Axis::Form, "비대칭이다", "대칭이다"),
-    (Axis::Form, "비대칭적인", "대칭적인"),
-    (Axis::Form, "어색하게", "자연스럽게"),
-    (Axis::Likeness, "짝짝이", "일치하는"),
-    (Axis::Likeness, "짝짝이인", "일치하는"),
-    (Axis::Likeness, "짝짝이다", "일치한다"),
-    (Axis::Likeness, "일치하지 않는", "일치하는"),
-    (Axis::Likeness, "일치하지 않는다", "일치한다"),
-    (Axis::Likeness, "일치하지 않습니다", "일치합니다"),
-    (Axis::Likeness, "서로 다른", "서로 같은"),
-    (Axis::Likeness, "서로 다르다", "서로 같다"),
-    (Axis::Likeness, "다른", "같은"),
-    (Axis::Likeness, "다르다", "같다"),
-    (Axis::Likeness, "다릅니다", "같습니다"),
-    (Axis::Likeness, "달라요", "같아요"),
-    (Axis::Likeness, "불일치하는", "일치하는"),
-    (Axis::Nature, "인위적인", "자연스러운"),
-    (Axis::Nature, "인위적이다", "자연스럽다"),
-    (Axis::Nature, "인공적인", "자연스러운"),
-    (Axis::Nature, "부자연스러운", "자연스러운"),
-    (Axis::Nature, "부자연스럽다", "자연스럽다"),
-    (Axis::Nature, "부자연스럽습니다", "자연스럽습니다"),
-    (Axis::Nature, "부자연스러워요", "자연스러워요"),
-    (Axis::Nature, "어색한", "자연스러운"),
-    (Axis::Nature, "어색하다", "자연스럽다"),
-    (Axis::Nature, "가짜", "진짜"),
-    (Axis::State, "열린", "닫힌"),
-    (Axis::State, "열려 있다", "닫혀 있다"),
-    (Axis::State, "열려 있습니다", "닫혀 있습니다"),
-    (Axis::State, "뜬", "감은"),
-    (Axis::State, "어두운", "밝은"),
-    (Axis::State, "어둡다", "밝다"),
-    (Axis::State, "어둡습니다", "밝습니다"),
-    (Axis::State, "깨끗한", "더러운"),
-    (Axis::State, "깨끗하다", "더럽다"),
-    (Axis::State, "웃는", "찡그린"),
-    (Axis::State, "비어 있다", "가득 차 있다"),
-    (Axis::State, "깨진", "온전한"),
-    (Axis::State, "젖은", "마른"),
-    (Axis::Surface, "거친", "매끄러운"),
-    (Axis::Surface, "거칠다", "매끄럽다"),
-    (Axis::Surface, "매끈한", "거친"),
-    (Axis::Surface, "주름진", "매끄러운"),
-    (Axis::Size, "큰", "작은"),
-    (Axis::Size, "크다", "작다"),
-    (Axis::Size, "큽니다", "작습니다"),
-    (Axis::Size, "커요", "작아요"),
-    (Axis::Size, "긴", "짧은"),
-    (Axis::Size, "길다", "짧다"),
-    (Axis::Size, "깁니다", "짧습니다"),
-    (Axis::Size, "길어요", "짧아요"),
-    (Axis::Size, "넓은", "좁은"),
-    (Axis::Size, "넓다", "좁다"),
-    (Axis::Size, "두꺼운", "얇은"),
-    (Axis::Size, "두껍다", "얇다"),
-    (Axis::Size, "높은", "낮은"),
-    (Axis::Size, "높다", "낮다"),
-    (Axis::Age, "늙은", "젊은"),
-    (Axis::Age, "젊다", "늙다"),
-    (Axis::Age, "오래된", "새로운"),
-    (Axis::Age, "낡은", "새"),
-    (Axis::Side, "왼쪽", "오른쪽"),
-    (Axis::Colour, "검은", "흰"),
-    (Axis::Colour, "하얀", "검은"),
-    (Axis::Colour, "까만", "하얀"),
-    (Axis::Colour, "빨간", "초록"),
-    (Axis::Colour, "붉은", "푸른"),
-    (Axis::Colour, "파란", "갈색"),
-    (Axis::Colour, "노란", "보라"),
-    (Axis::Colour, "분홍", "회색"),
-    (Axis::Colour, "주황", "파란"),
-    (Axis::Colour, "금발", "검은"),
-    (Axis::Colour, "파랗다", "빨갛다"),
-    (Axis::Colour, "검다", "희다"),
-    (Axis::Colour, "갈색이다", "파란색이다"),
-    (Axis::Colour, "파란색", "갈색"),
-    (Axis::Colour, "빨간색", "초록색"),
-    (Axis::Colour, "검은색", "흰색"),
+/// The opposites that go with a noun, before the others: hair is short and long, people are short
+/// and tall.
+const FITTING: &[(&str, &[&str])] = &[
+    ("long", HAIR),
+    ("curly", HAIR),
+    ("wavy", HAIR),
+    ("spiky", HAIR),
+    ("smooth", &["skin", "face", "surface", "wall"]),
+    ("jagged", &["teeth", "tooth"]),
+    ("crooked", &["teeth", "tooth", "nose"]),
+    ("tall", PERSONS),
+    ("fat", PERSONS),
+    ("young", PERSONS),
+    ("rounded", &["ear", "ears", "chin", "nose"]),
+    ("blunt", &["knife", "blade"]),
+    ("light", &["hair", "skin", "eyes", "beard"]),
 ];
 
-/// The opposite of `form` in `table`, with what it tells of.
-pub(super) fn opposite(
-    table: &'static [(Axis, &'static str, &'static str)],
+/// The opposites of `form` in `table` with what they tell of, those of the first row first.
+pub(super) fn opposites(table: &'static [Row], form: &str) -> Vec<(Axis, &'static str)> {
+    let other = |(axis, one, other): &Row| match form {
+        form if form == *one => Some((*axis, *other)),
+        form if form == *other => Some((*axis, *one)),
+        _ => None,
+    };
+    table.iter().filter_map(other).collect()
+}
+
+/// What `form` tells of, if `table` has it.
+pub(super) fn axis(table: &'static [Row], form: &str) -> Option<Axis> {
+    table.iter().find(|(_, one, other)| *one == form || *other == form).map(|(axis, _, _)| *axis)
+}
+
+/// The opposites of an English form in a text with these words, those that go with one of its nouns
+/// first.
+pub(super) fn fitting<'w>(
     form: &str,
-) -> Option<(Axis, &'static str)> {
-    table.iter().find_map(|(axis, one, other)| {
-        if *one == form { Some((*axis, *other)) } else { (*other == form).then_some((*axis, *one)) }
-    })
+    words: impl Iterator<Item = &'w str> + Clone,
+) -> Vec<(Axis, &'static str)> {
+    let fits = |other: &str| {
+        let nouns = FITTING.iter().find(|(form, _)| *form == other).map(|(_, nouns)| *nouns);
+        nouns.is_some_and(|nouns| words.clone().any(|word| nouns.contains(&word)))
+    };
+    let mut found = opposites(ENGLISH, form);
+    found.sort_by_key(|(_, other)| !fits(other));
+    found
 }
 
 /// Whether an English word tells an attribute other than a side.
 pub(super) fn is_attribute(word: &str) -> bool {
-    word == "same" || opposite(ENGLISH, word).is_some_and(|(axis, _)| axis != Axis::Side)
+    let told = axis(ENGLISH, word).is_some_and(|axis| axis != Axis::Side);
+    word == "same" || told || super::colour::english(word).is_some()
 }
 
 /// "a" or "an" before `word`.

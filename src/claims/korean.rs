@@ -1,11 +1,13 @@
 //! Which kind of claim a Korean text makes: the rules in the order in which they are asked, as in
 //! the English ones.
 
-use super::forms::{Axis, KOREAN, opposite};
-use super::korean_clause::{has_final, is_predicate, is_subject};
+use super::forms::axis;
+use super::korean_clause::{is_predicate, is_subject};
+use super::korean_form::{KOREAN, is_attribute};
+use super::korean_negation::{affirm, denies};
 use super::korean_number::{count, is_number_word};
 use super::korean_place::spatial;
-use super::{Kind, Rule, clean};
+use super::{Kind, Rule};
 
 const UNCHECKABLE: &[(Rule, &[&str])] = &[
     (Rule::Greeting, &["안녕", "감사합니다", "고맙습니다", "반갑습니다"]),
@@ -30,8 +32,7 @@ const UNCHECKABLE: &[(Rule, &[&str])] = &[
         Rule::Hedge,
         &[
             "것 같",
-            "듯하",
-            "듯 하",
+            " 듯",
             "아마",
             "수도 있",
             "수 있",
@@ -97,12 +98,18 @@ const UNCHECKABLE: &[(Rule, &[&str])] = &[
 pub(super) const PICTURES: &[&str] = &["사진", "이미지", "그림", "화면", "영상", "장면", "프레임"];
 
 /// What is worn or carried: a part as much as what is had.
-const HAVING: &[&str] = &[
+pub(super) const HAVING: &[&str] = &[
     "쓰고",
     "쓴",
+    "쓰다",
+    "썼다",
+    "썼습니다",
     "착용",
     "입고",
     "입은",
+    "입다",
+    "입었다",
+    "입었습니다",
     "가지고",
     "가진",
     "갖고",
@@ -180,11 +187,14 @@ pub(super) const PARTICLES: &[&str] = &[
 
 /// `may_deny` is false inside a negation.
 pub(super) fn classify(text: &str, may_deny: bool) -> (Kind, Rule) {
-    let spaced = format!("{text} ");
+    let spaced = format!(" {text} ");
     let found =
         UNCHECKABLE.iter().find(|(_, words)| words.iter().any(|word| spaced.contains(word)));
     if let Some((rule, _)) = found {
         return (Kind::Opinion, *rule);
+    }
+    if is_guessed(text) {
+        return (Kind::Opinion, Rule::Hedge);
     }
     if ["까", "까요", "나요", "인가요"].iter().any(|end| text.ends_with(end)) {
         return (Kind::Opinion, Rule::Question);
@@ -229,77 +239,14 @@ pub(super) fn classify(text: &str, may_deny: bool) -> (Kind, Rule) {
     }
 }
 
-/// Whether word `at` denies, and is no part of an attribute that only sounds like a denial.
-fn denies(words: &[&str], at: usize) -> bool {
-    let word = words[at];
-    let before = if at > 0 { words[at - 1] } else { "" };
-    let attribute = at > 0 && opposite(KOREAN, &format!("{before} {word}")).is_some();
-    let fixed = ["틀림없", "끊임없", "수없", "상관없"].iter().any(|start| word.starts_with(start));
-    let not = word == "안"
-        && words.get(at + 1).is_some_and(|next| {
-            is_predicate(next) || next.ends_with(['은', '는', '한']) || HAVING.contains(next)
-        })
-        && (at == 0 || is_subject(before) || before.ends_with(['을', '를', '도']));
-    let denying = word.contains('없')
-        || ["아니", "아닌", "아닙", "않", "못하", "못한", "못합"]
-            .iter()
-            .any(|start| word.starts_with(start))
-        || word == "못";
-    (denying || not) && !attribute && !fixed
-}
-
-/// The text without the denial at word `at`.
-fn affirm(words: &[&str], at: usize) -> String {
-    let mut kept: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-    let word = words[at];
-    let before = if at > 0 { words[at - 1] } else { "" };
-    if word.contains('없') {
-        let dropped = word == "없음" || word == "없이";
-        kept[at] = if dropped { String::new() } else { word.replacen('없', "있", 1) };
-    } else if let Some(ending) =
-        word.strip_prefix('아').filter(|rest| rest.starts_with(['니', '닌', '닙']))
-    {
-        let noun = before.strip_suffix(['이', '가', '은', '는']).unwrap_or(before);
-        let copula = match ending {
-            "니다" => "이다".to_owned(),
-            "닌" => "인".to_owned(),
-            _ if ending.starts_with('닙') => "입니다".to_owned(),
-            _ => format!("이{}", ending.strip_prefix('니').unwrap_or("다")),
-        };
-        kept[at] = String::new();
-        if at > 0 {
-            kept[at - 1] = format!("{noun}{copula}");
-        }
-    } else if let Some(ending) = word.strip_prefix('않').or_else(|| word.strip_prefix("못하")) {
-        kept[at] = String::new();
-        let stem = ["지는", "지도", "지를", "지"].iter().find_map(|end| before.strip_suffix(end));
-        if let (Some(stem), true) = (stem, at > 0) {
-            kept[at - 1] = match ending {
-                "은" => with_n(stem),
-                "는" => format!("{stem}는"),
-                _ => format!("{stem}다"),
-            };
-        }
-    } else {
-        kept[at] = String::new();
-    }
-    clean(&kept.join(" "))
-}
-
-/// A stem before a noun: 큰 of 크, 짧은 of 짧.
-fn with_n(stem: &str) -> String {
-    let Some(last) = stem.chars().next_back() else { return String::new() };
-    // ㄴ is the fifth of the 28 finals that a syllable's code counts through.
-    let joined = (!has_final(last)).then(|| char::from_u32(last as u32 + 4)).flatten();
-    match joined {
-        Some(joined) => format!("{}{joined}", &stem[..stem.len() - last.len_utf8()]),
-        None => format!("{stem}은"),
-    }
-}
-
 pub(super) fn bare(word: &str) -> &str {
     let found = PARTICLES.iter().find_map(|end| word.strip_suffix(end));
     found.filter(|rest| !rest.is_empty()).unwrap_or(word)
+}
+
+/// Whether 듯하다 is written on to a verb, 보일듯하다; in 반듯하다 it is part of the word.
+pub(super) fn is_guessed(text: &str) -> bool {
+    text.match_indices("듯하").any(|(at, _)| !text[..at].ends_with(['반', '번', '버']))
 }
 
 /// The words behind "사진에는", "이미지 속에".
@@ -383,7 +330,7 @@ fn is_plain_verb(word: &str) -> bool {
     let (last, before) = (signs.next(), signs.next());
     let nasal = before
         .is_some_and(|sign| matches!(sign, '가'..='힣') && (sign as u32 - '가' as u32) % 28 == 4);
-    last == Some('다') && nasal && !word.starts_with('않') && opposite(KOREAN, word).is_none()
+    last == Some('다') && nasal && !word.starts_with('않') && axis(KOREAN, word).is_none()
 }
 
 fn by_phrase(core: &[&str], place: bool) -> (Kind, Rule) {
@@ -402,8 +349,7 @@ fn by_phrase(core: &[&str], place: bool) -> (Kind, Rule) {
 fn is_attributed(words: &[&str]) -> bool {
     (0..words.len()).any(|at| {
         let word = words[at];
-        let known = |form: &str| opposite(KOREAN, form).is_some_and(|(axis, _)| axis != Axis::Side);
-        let pair = words.get(at + 1).is_some_and(|next| known(&format!("{word} {next}")));
+        let pair = words.get(at + 1).is_some_and(|next| is_attribute(&format!("{word} {next}")));
         let colour = word.ends_with('색') || word == "금발";
         let nasal = word.chars().next_back().is_some_and(|sign| {
             matches!(sign, '가'..='힣') && (sign as u32 - '가' as u32) % 28 == 4 && sign != '는'
@@ -413,6 +359,6 @@ fn is_attributed(words: &[&str]) -> bool {
             && at + 1 < words.len()
             && !NOUNS.contains(&word)
             && !is_subject(word);
-        known(word) || pair || colour || adnominal
+        is_attribute(word) || pair || colour || adnominal
     })
 }

@@ -298,7 +298,8 @@ fn topic_of(source: &str, words: &[Word<'_>]) -> Option<String> {
 
 /// Whether all of the sentence is an opinion, which its parts would lose.
 fn opinion(source: &str) -> bool {
-    ["것 같", "생각합니다", "생각한다", "생각해", "아마", "듯하", "추정", "보일 수"]
-        .iter()
-        .any(|words| source.contains(words))
+    super::korean::is_guessed(source)
+        || ["것 같", "생각합니다", "생각한다", "생각해", "아마", " 듯", "추정", "보일 수"]
+            .iter()
+            .any(|words| source.contains(words))
 }

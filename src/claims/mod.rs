@@ -17,6 +17,7 @@
 
 mod classify;
 mod clause;
+mod colour;
 mod contrast;
 mod count;
 mod cue;
@@ -25,7 +26,12 @@ mod forms;
 mod kind;
 mod korean;
 mod korean_clause;
+mod korean_colour;
+mod korean_contrast;
+mod korean_form;
+mod korean_negation;
 mod korean_number;
+mod korean_particle;
 mod korean_place;
 mod language;
 mod negation;
@@ -65,7 +71,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_bytes: 1 << 20, max_claims: 256, max_cues: 64, max_contrasts: 8 }
+        Self { max_bytes: 1 << 20, max_claims: 256, max_cues: 64, max_contrasts: 12 }
     }
 }
 

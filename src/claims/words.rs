@@ -360,6 +360,37 @@ pub(super) const CLOTHES: &[&str] = &[
     "glasses", "boots", "shoes", "robe", "gown", "outfit", "attire",
 ];
 
+/// Hair, and what is of it: its own colours are told of these.
+pub(super) const HAIR: &[&str] = &[
+    "hair",
+    "hairs",
+    "hairstyle",
+    "haircut",
+    "beard",
+    "moustache",
+    "mustache",
+    "sideburns",
+    "eyebrow",
+    "eyebrows",
+    "eyelashes",
+    "fringe",
+    "bangs",
+    "ponytail",
+    "curls",
+    "braid",
+    "braids",
+];
+
+/// Eyes, and what is of them.
+pub(super) const EYES: &[&str] = &["eye", "eyes", "iris", "irises"];
+
+/// People.
+pub(super) const PERSONS: &[&str] = &[
+    "man", "men", "woman", "women", "person", "people", "boy", "boys", "girl", "girls", "child",
+    "children", "lady", "guy", "player", "actor", "actress", "model", "male", "female", "he",
+    "she", "adult", "kid",
+];
+
 /// Whether a word is an English adjective of looks.
 pub(super) fn is_adjective(word: &str) -> bool {
     ADJECTIVES.contains(&word) || COLOURS.contains(&word) || super::forms::is_attribute(word)
