@@ -137,12 +137,16 @@ impl Fact {
             Topic::Background => {
                 filled(&["The background is {}", "The backdrop is {}"], BACKDROP[self.value].0)
             }
-            Topic::Glasses if there => {
-                said(&["The person is wearing glasses", "The face has glasses"])
-            }
-            Topic::Glasses => {
-                said(&["The person is not wearing glasses", "The face has no glasses"])
-            }
+            Topic::Glasses if there => said(&[
+                "The person is wearing glasses",
+                "The person wears glasses",
+                "The face has glasses",
+            ]),
+            Topic::Glasses => said(&[
+                "The person is not wearing glasses",
+                "The person does not wear glasses",
+                "The face has no glasses",
+            ]),
             Topic::Cue(cue) => said(english_cue(cue, there)),
         }
     }
@@ -167,10 +171,29 @@ impl Fact {
                 let (_, before, told) = BACKDROP[self.value];
                 vec![format!("배경은 {told}"), format!("{before} 배경이다")]
             }
-            Topic::Glasses if there => said(&["안경을 쓰고 있다", "얼굴에 안경이 있다"]),
-            Topic::Glasses => said(&["안경을 쓰지 않았다", "얼굴에 안경이 없다"]),
+            Topic::Glasses if there => {
+                said(&["안경을 쓰고 있다", "안경을 착용하고 있다", "얼굴에 안경이 있다"])
+            }
+            Topic::Glasses => {
+                said(&["안경을 쓰지 않았다", "안경을 착용하지 않았다", "얼굴에 안경이 없다"])
+            }
             Topic::Cue(cue) => said(korean_cue(cue, there)),
         }
+    }
+}
+
+/// Every way to say of the hair, in one sentence without a full stop, its colour and how it falls.
+/// `colour` and `style` are values of [`Topic::HairColour`] and [`Topic::HairStyle`].
+pub fn hair_statements(colour: usize, style: usize, language: Language) -> Vec<String> {
+    let (english_colour, korean_colour, _) = HAIR[colour];
+    let (english_style, korean_style, _) = STYLE[style];
+    match language {
+        Language::English => ["The person", "The face"]
+            .map(|who| format!("{who} has {english_style} {english_colour} hair"))
+            .to_vec(),
+        Language::Korean => ["하고", "가지고"]
+            .map(|verb| format!("{korean_style} {korean_colour} 머리를 {verb} 있다"))
+            .to_vec(),
     }
 }
 
@@ -313,6 +336,13 @@ mod tests {
         assert!(facts.iter().all(|fact| fact.value < fact.topic.values()));
         let others = facts[0].others().count();
         assert_eq!(others, Topic::HairColour.values() - 1);
+    }
+
+    #[test]
+    fn hair_is_told_whole() {
+        let said = |language| hair_statements(2, 0, language).swap_remove(0);
+        assert_eq!(said(Language::English), "The person has short blond hair");
+        assert_eq!(said(Language::Korean), "짧은 금발 머리를 하고 있다");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 mod canvas;
 mod clip;
+pub mod dossier;
 mod draw;
 mod facts;
 mod features;
@@ -17,7 +18,7 @@ mod words;
 
 pub use clip::clip;
 pub use draw::{Scene, draw, draw_clean};
-pub use facts::{Fact, Topic, fillers};
+pub use facts::{Fact, Topic, fillers, hair_statements};
 pub use mask::Mask;
 pub use spec::{Background, FaceSpec, HairStyle, Pose};
 pub use words::{PHRASE_VARIANTS, caption, cue_phrase, prompt, prompts};

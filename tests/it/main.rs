@@ -10,6 +10,7 @@ mod config;
 mod deadlines;
 mod decode;
 mod demo;
+mod dossiers;
 mod drain;
 mod engine;
 mod errors;
