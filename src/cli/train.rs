@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tch::Device;
 
 use crate::training::run::{Observer, Outcome, Progress, TrainOptions};
+use crate::training::statement_run::{self, StatementRecipe};
 use crate::training::{clip, detector};
 
 /// What to train.
@@ -27,6 +28,8 @@ enum DemoModel {
     Clip,
     /// The detector of face parts.
     Yolo,
+    /// The CLIP that reads statements of fact.
+    Evidence,
 }
 
 /// Trains the demo models on the demo world. On one core the detector takes about 25 minutes, the CLIP
@@ -39,6 +42,9 @@ pub(super) struct TrainArgs {
     /// Train this model only.
     #[arg(long, value_enum)]
     only: Option<DemoModel>,
+    /// Trained demo CLIP whose image tower the evidence model begins from.
+    #[arg(long, default_value = "models/demo/clip")]
+    clip: PathBuf,
     /// Folder for checkpoints and the finished models.
     #[arg(long, default_value = "out/train")]
     out: PathBuf,
@@ -60,7 +66,7 @@ pub(super) struct TrainArgs {
 /// Runs the command.
 pub(super) fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let World::Demo = args.world;
-    for model in [DemoModel::Clip, DemoModel::Yolo] {
+    for model in [DemoModel::Clip, DemoModel::Yolo, DemoModel::Evidence] {
         if args.only.is_none_or(|only| only == model) && !train(args, model)? {
             break;
         }
@@ -73,6 +79,7 @@ fn train(args: &TrainArgs, model: DemoModel) -> anyhow::Result<bool> {
     let steps = match model {
         DemoModel::Clip => clip::STEPS,
         DemoModel::Yolo => detector::STEPS,
+        DemoModel::Evidence => statement_run::STEPS,
     };
     let options = TrainOptions {
         out: args.out.clone(),
@@ -85,6 +92,10 @@ fn train(args: &TrainArgs, model: DemoModel) -> anyhow::Result<bool> {
     let outcome = match model {
         DemoModel::Clip => clip::train_clip(&options, &mut terminal)?,
         DemoModel::Yolo => detector::train_detector(&options, Device::Cpu, &mut terminal)?,
+        DemoModel::Evidence => {
+            let recipe = StatementRecipe::demo(args.clip.clone());
+            statement_run::train_statements(&recipe, &options, &mut terminal)?
+        }
     };
     terminal.bar.finish_and_clear();
     match outcome {

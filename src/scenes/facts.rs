@@ -117,26 +117,8 @@ impl Fact {
     }
 
     fn english(self) -> Vec<String> {
-        let filled = |forms: &[&str], word: &str| {
-            forms.iter().map(|form| form.replace("{}", word)).collect::<Vec<String>>()
-        };
-        let said = |forms: &[&str]| forms.iter().map(|&form| form.to_owned()).collect();
         let there = self.value == 1;
         match self.topic {
-            Topic::HairColour => filled(
-                &["The person has {} hair", "The hair is {}", "The hair colour is {}"],
-                HAIR[self.value].0,
-            ),
-            Topic::HairStyle => {
-                filled(&["The person has {} hair", "The hair is {}"], STYLE[self.value].0)
-            }
-            Topic::EyeColour => filled(
-                &["The person has {} eyes", "The eyes are {}", "The eye colour is {}"],
-                EYE[self.value].0,
-            ),
-            Topic::Background => {
-                filled(&["The background is {}", "The backdrop is {}"], BACKDROP[self.value].0)
-            }
             Topic::Glasses if there => said(&[
                 "The person is wearing glasses",
                 "The person wears glasses",
@@ -148,29 +130,13 @@ impl Fact {
                 "The face has no glasses",
             ]),
             Topic::Cue(cue) => said(english_cue(cue, there)),
+            topic => worded(topic, &self.words(), Language::English),
         }
     }
 
     fn korean(self) -> Vec<String> {
-        let said = |forms: &[&str]| forms.iter().map(|&form| form.to_owned()).collect();
         let there = self.value == 1;
         match self.topic {
-            Topic::HairColour => {
-                let (_, before, noun) = HAIR[self.value];
-                vec![format!("{before} 머리를 하고 있다"), format!("머리 색은 {noun}이다")]
-            }
-            Topic::HairStyle => {
-                let (_, before, told) = STYLE[self.value];
-                vec![format!("{before} 머리를 하고 있다"), told.to_owned()]
-            }
-            Topic::EyeColour => {
-                let (_, before, noun) = EYE[self.value];
-                vec![format!("{before} 눈을 가지고 있다"), format!("눈은 {noun}이다")]
-            }
-            Topic::Background => {
-                let (_, before, told) = BACKDROP[self.value];
-                vec![format!("배경은 {told}"), format!("{before} 배경이다")]
-            }
             Topic::Glasses if there => {
                 said(&["안경을 쓰고 있다", "안경을 착용하고 있다", "얼굴에 안경이 있다"])
             }
@@ -178,6 +144,18 @@ impl Fact {
                 said(&["안경을 쓰지 않았다", "안경을 착용하지 않았다", "얼굴에 안경이 없다"])
             }
             Topic::Cue(cue) => said(korean_cue(cue, there)),
+            topic => worded(topic, &self.words(), Language::Korean),
+        }
+    }
+
+    /// What the value is called; of what is there or is not, nothing.
+    pub(super) const fn words(self) -> Words {
+        match self.topic {
+            Topic::HairColour => HAIR[self.value],
+            Topic::HairStyle => STYLE[self.value],
+            Topic::EyeColour => EYE[self.value],
+            Topic::Background => BACKDROP[self.value],
+            Topic::Glasses | Topic::Cue(_) => ("", "", ""),
         }
     }
 }
@@ -197,10 +175,46 @@ pub fn hair_statements(colour: usize, style: usize, language: Language) -> Vec<S
     }
 }
 
-/// English; Korean before a noun; Korean as a noun.
-type Colour = (&'static str, &'static str, &'static str);
+fn said(forms: &[&str]) -> Vec<String> {
+    forms.iter().map(|&form| form.to_owned()).collect()
+}
 
-const HAIR: [Colour; HAIRS] = [
+/// The sentences about a topic whose values have names, for one value; none where what is told is
+/// that something is there or is not.
+pub(super) fn worded(topic: Topic, words: &Words, language: Language) -> Vec<String> {
+    let forms: &[&str] = match (topic, language) {
+        (Topic::HairColour, Language::English) => {
+            &["The person has {} hair", "The hair is {}", "The hair colour is {}"]
+        }
+        (Topic::HairColour, Language::Korean) => &["{} 머리를 하고 있다", "머리 색은 []이다"],
+        (Topic::HairStyle, Language::English) => &["The person has {} hair", "The hair is {}"],
+        (Topic::HairStyle, Language::Korean) => &["{} 머리를 하고 있다", "[]"],
+        (Topic::EyeColour, Language::English) => {
+            &["The person has {} eyes", "The eyes are {}", "The eye colour is {}"]
+        }
+        (Topic::EyeColour, Language::Korean) => &["{} 눈을 가지고 있다", "눈은 []이다"],
+        (Topic::Background, Language::English) => &["The background is {}", "The backdrop is {}"],
+        (Topic::Background, Language::Korean) => &["배경은 []", "{} 배경이다"],
+        (Topic::Glasses | Topic::Cue(_), _) => &[],
+    };
+    filled(forms, words, language)
+}
+
+/// The forms with the value's words in: `{}` is the word, in Korean that before a noun; `[]` is the
+/// Korean noun or predicate.
+pub(super) fn filled(forms: &[&str], words: &Words, language: Language) -> Vec<String> {
+    let (english, before, told) = *words;
+    let word = match language {
+        Language::English => english,
+        Language::Korean => before,
+    };
+    forms.iter().map(|form| form.replace("{}", word).replace("[]", told)).collect()
+}
+
+/// English; Korean before a noun; Korean as a noun, or a whole sentence or predicate.
+pub(super) type Words = (&'static str, &'static str, &'static str);
+
+const HAIR: [Words; HAIRS] = [
     ("black", "검은", "검은색"),
     ("brown", "갈색", "갈색"),
     ("blond", "금발", "금발"),
@@ -208,21 +222,19 @@ const HAIR: [Colour; HAIRS] = [
     ("grey", "회색", "회색"),
     ("blue", "파란", "파란색"),
 ];
-/// English; Korean before a noun; Korean sentence.
-const STYLE: [Colour; 4] = [
+const STYLE: [Words; 4] = [
     ("short", "짧은", "머리가 짧다"),
     ("long", "긴", "머리가 길다"),
     ("curly", "곱슬", "머리가 곱슬이다"),
     ("spiky", "뾰족한", "머리가 뾰족하다"),
 ];
-const EYE: [Colour; EYES] = [
+const EYE: [Words; EYES] = [
     ("brown", "갈색", "갈색"),
     ("blue", "파란", "파란색"),
     ("green", "초록", "초록색"),
     ("grey", "회색", "회색"),
 ];
-/// English; Korean before a noun; Korean predicate.
-const BACKDROP: [Colour; BACKDROPS] = [
+const BACKDROP: [Words; BACKDROPS] = [
     ("blue", "파란", "파란색이다"),
     ("green", "초록색", "초록색이다"),
     ("orange", "주황색", "주황색이다"),

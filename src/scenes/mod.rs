@@ -13,7 +13,9 @@ mod draw;
 mod facts;
 mod features;
 mod mask;
+mod phrases;
 mod spec;
+mod strangers;
 mod words;
 
 pub use clip::clip;
@@ -21,6 +23,7 @@ pub use draw::{Scene, draw, draw_clean};
 pub use facts::{Fact, Topic, fillers, hair_statements};
 pub use mask::Mask;
 pub use spec::{Background, FaceSpec, HairStyle, Pose};
+pub use strangers::Stranger;
 pub use words::{PHRASE_VARIANTS, caption, cue_phrase, prompt, prompts};
 
 /// Seeds from here on are never trained on.

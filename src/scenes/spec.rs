@@ -137,6 +137,25 @@ impl FaceSpec {
         spec
     }
 
+    /// This person in another picture: skin, hair, eyes and glasses stay; clothes, pose, background,
+    /// light and cues are another's.
+    #[must_use]
+    pub fn in_picture(&self, other: &Self) -> Self {
+        Self {
+            skin: self.skin,
+            hair: self.hair,
+            hair_style: self.hair_style,
+            eyes: self.eyes,
+            glasses: self.glasses,
+            ..other.clone()
+        }
+    }
+
+    /// Whether both show the same person, as far as this world tells people apart.
+    pub fn is_same_person(&self, other: &Self) -> bool {
+        self.in_picture(other) == *other
+    }
+
     /// Whether the cue is on.
     pub fn has(&self, cue: Cue) -> bool {
         self.cues[cue.index()]

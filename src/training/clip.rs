@@ -122,8 +122,9 @@ pub fn train_clip_as(
     let mut run = ClipRun::open(recipe, options)?;
     observer.note(&format!("clip: {} parameters, from step {}", run.parameters(), run.step));
     let steps = run.step..options.steps;
+    let (format, texts, seed) = (recipe.format(), run.tokenizer.clone(), options.seed);
     let batches =
-        faces::draw_ahead(recipe.format(), run.tokenizer.clone(), options.seed, steps.clone());
+        faces::draw_ahead(steps.clone(), move |step| faces::batch(&format, &texts, (seed, step)));
     for _ in steps {
         let faces = batches.recv().map_err(|_| TrainingError::Drawing)??;
         let figures = run.train(&faces)?;

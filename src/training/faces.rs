@@ -143,18 +143,16 @@ pub fn batch(
     Ok(faces)
 }
 
-/// Draws the batches of `steps` in order on a thread of its own, at most two ahead. The thread ends
+/// Makes the batches of `steps` in order on a thread of its own, at most two ahead. The thread ends
 /// when the receiver is dropped.
-pub fn draw_ahead(
-    format: FaceFormat,
-    texts: Tokenizer,
-    seed: u64,
+pub fn draw_ahead<T: Send + 'static>(
     steps: Range<u64>,
-) -> Receiver<Result<Faces, TrainingError>> {
+    batch: impl Fn(u64) -> Result<T, TrainingError> + Send + 'static,
+) -> Receiver<Result<T, TrainingError>> {
     let (sender, receiver) = sync_channel(AHEAD);
     thread::spawn(move || {
         for step in steps {
-            if sender.send(batch(&format, &texts, (seed, step))).is_err() {
+            if sender.send(batch(step)).is_err() {
                 return;
             }
         }

@@ -1,6 +1,6 @@
 //! Trains the demo models on the demo world.
 //!
-//! Imports: calibration, vision, scenes, models, explain, evaluation.
+//! Imports: claims, calibration, vision, scenes, models, explain, evaluation.
 
 pub mod adamw;
 pub mod assign;
@@ -12,9 +12,15 @@ pub mod evidence;
 pub mod export;
 pub mod faces;
 pub mod objective;
+pub mod people;
 pub mod prompts;
 pub mod detector;
 pub mod run;
+pub mod statement_losses;
+pub mod statement_objective;
+pub mod statement_run;
+pub mod statement_validate;
+pub mod statements;
 pub mod tokenizer;
 pub mod validate;
 
