@@ -14,7 +14,7 @@ use anyhow::Context;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use veriframe::evidence::{
-    Chunk, Config, Embedded, Item, Model, Place, Quantisation, Search, Store,
+    Chunk, Config, Embedded, Item, Model, Options, Place, Quantisation, Search, Store,
 };
 
 const DIMENSION: usize = 512;
@@ -68,10 +68,15 @@ fn normalised(vector: Vec<f32>) -> Vec<f32> {
 
 async fn measure(count: u64, quantisation: Quantisation, vectors: Vectors) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let config = Config { data_dir: folder.path().to_path_buf(), ..Config::default() };
+    let config = Config {
+        store: veriframe::evidence::config::Place::Embedded,
+        data_dir: folder.path().to_path_buf(),
+        ..Config::default()
+    };
     let store = Store::open(&config).await?;
     let model = Model { name: "bench".into(), checksum: String::new(), dimension: DIMENSION };
-    store.create("bench", model, quantisation).await?;
+    let options = Options { quantisation, ..Options::default() };
+    store.create("bench", model, options).await?;
     println!("{count} x {DIMENSION}, quantisation {quantisation:?}, even {}", vectors.even);
 
     let mut writing = Duration::ZERO;

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::config::Limits;
 use super::error::Error;
-use super::types::{Chunk, Collection, Embedded, FieldType, Image, Item, Model, Place, Value};
+use super::types::{
+    Chunk, Collection, Embedded, FieldType, Image, Item, Model, Options, Place, Value,
+};
 
 const LONGEST_ID_BYTES: usize = 256;
 const LONGEST_URI_BYTES: usize = 2048;
@@ -41,6 +43,18 @@ pub(super) fn model(model: &Model) -> Result<(), Error> {
     if !(1..=LARGEST_DIMENSION).contains(&model.dimension) {
         let reason = format!("is {}, must be 1 to {LARGEST_DIMENSION}", model.dimension);
         return Err(Error::invalid("model.dimension", reason));
+    }
+    Ok(())
+}
+
+/// What a new collection is to keep.
+pub(super) fn options(options: &Options) -> Result<(), Error> {
+    let bytes = options.detector.as_ref().map_or(0, String::len);
+    Error::at_most("options.detector", "bytes", bytes, LONGEST_ID_BYTES)?;
+    let confidence = options.min_confidence;
+    if !(0.0..=1.0).contains(&confidence) {
+        let reason = format!("is {confidence}, must be 0 to 1");
+        return Err(Error::invalid("options.min_confidence", reason));
     }
     Ok(())
 }
@@ -115,7 +129,8 @@ pub(super) fn id(field: &str, id: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn item(item: &Item, limits: &Limits) -> Result<(), Error> {
+/// An item without its embeddings. Paths begin with `item`.
+pub(super) fn item(item: &Item, limits: &Limits) -> Result<(), Error> {
     id("item.id", &item.id)?;
     if item.text.as_ref().is_none_or(String::is_empty) && item.image.is_none() {
         return Err(Error::invalid("item", "has neither a text nor an image"));
@@ -183,7 +198,7 @@ fn chunk(field: &str, chunk: &Chunk, item: &Item) -> Result<(), Error> {
             return Err(Error::invalid(format!("{field}.place"), reason));
         }
         Place::Image => {}
-        Place::Region { region, class } => {
+        Place::Region { region, class, confidence } => {
             let [left, top, right, bottom] = *region;
             let ordered = left < right && top < bottom && left >= 0.0 && top >= 0.0;
             if !ordered || !right.is_finite() || !bottom.is_finite() {
@@ -192,6 +207,10 @@ fn chunk(field: &str, chunk: &Chunk, item: &Item) -> Result<(), Error> {
             }
             let path = format!("{field}.place.class");
             Error::at_most(&path, "bytes", class.len(), LONGEST_ID_BYTES)?;
+            if !(0.0..=1.0).contains(confidence) {
+                let reason = format!("is {confidence}, must be 0 to 1");
+                return Err(Error::invalid(format!("{field}.place.confidence"), reason));
+            }
         }
     }
     Ok(())
@@ -254,7 +273,7 @@ mod tests {
         check(|i| i.item.text = None, "item: has neither a text nor an image");
         check(
             |i| i.item.text = Some("x".repeat(2 << 20)),
-            "item.text: has 2097152 bytes, limit 1048576",
+            "item.text: has 2097152 bytes, limit 262144",
         );
         check(|i| i.item.image = Some(Image::Kept { bytes: 1 }), "only says that they are kept");
         check(|i| i.chunks.clear(), "item.chunks: is empty");
@@ -274,7 +293,8 @@ mod tests {
     fn a_region_lies_on_the_picture() {
         let found = refused(|i| {
             i.item.image = Some(Image::Uri("file:a.jpg".into()));
-            i.chunks[0].place = Place::Region { region: [4.0, 0.0, 4.0, 1.0], class: "ear".into() };
+            let region = [4.0, 0.0, 4.0, 1.0];
+            i.chunks[0].place = Place::Region { region, class: "ear".into(), confidence: 0.5 };
         });
         assert!(found.contains("item.chunks[0].place.region: is [4.0, 0.0, 4.0, 1.0]"), "{found}");
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +14,7 @@ use crate::units;
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// `"embedded"`, or the address of a Qdrant cluster: `"http://host:6334"`.
+    /// `"off"`, `"embedded"`, or the address of a Qdrant cluster: `"http://host:6334"`. Default off.
     #[serde(with = "units::text")]
     pub store: Place,
     /// The embedded store's folder.
@@ -31,6 +32,9 @@ pub struct Config {
     /// end the process.
     #[serde(with = "units::bytes")]
     pub reserve_bytes: u64,
+    /// How often the store is measured for the metrics.
+    #[serde(with = "units::duration")]
+    pub measure_interval: Duration,
     /// What one request and one item may hold.
     pub limits: Limits,
 }
@@ -43,8 +47,12 @@ pub struct Limits {
     pub max_collections: usize,
     /// Items of one write, read or deletion.
     pub max_items: usize,
+    /// Items of one call that are embedded at once.
+    pub items_at_once: usize,
     /// Embeddings of one item.
     pub max_chunks: usize,
+    /// Boxes of one picture that have embeddings, the most confident.
+    pub max_regions: usize,
     /// Text of one item.
     #[serde(with = "units::bytes")]
     pub max_text_bytes: usize,
@@ -65,13 +73,14 @@ pub struct Limits {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            store: Place::Embedded,
+            store: Place::Off,
             data_dir: PathBuf::from("veriframe-data/evidence"),
             readers: 2,
             queue: 256,
             journal_bytes: 64 << 20,
             index_after: 20_000,
             reserve_bytes: 512 << 20,
+            measure_interval: Duration::from_secs(30),
             limits: Limits::default(),
         }
     }
@@ -82,8 +91,10 @@ impl Default for Limits {
         Self {
             max_collections: 64,
             max_items: 1000,
+            items_at_once: 8,
             max_chunks: 1000,
-            max_text_bytes: 1 << 20,
+            max_regions: 32,
+            max_text_bytes: 256 << 10,
             max_image_bytes: 8 << 20,
             max_fields: 64,
             max_metadata_bytes: 16 << 10,
@@ -105,6 +116,8 @@ impl Config {
         bounds.bytes("journal_bytes", self.journal_bytes, 1 << 20..=16 << 30);
         bounds.number("index_after", self.index_after, 1000..=100_000_000);
         bounds.bytes("reserve_bytes", self.reserve_bytes, 64 << 20..=1 << 50);
+        let (second, hour) = (Duration::from_secs(1), Duration::from_hours(1));
+        bounds.duration("measure_interval", self.measure_interval, second..=hour);
         bounds.section("limits", self.limits.breaches());
         bounds.breaches()
     }
@@ -115,7 +128,9 @@ impl Limits {
         let mut bounds = Bounds::default();
         bounds.number("max_collections", self.max_collections, 1..=1024);
         bounds.number("max_items", self.max_items, 1..=100_000);
+        bounds.number("items_at_once", self.items_at_once, 1..=1024);
         bounds.number("max_chunks", self.max_chunks, 1..=10_000);
+        bounds.number("max_regions", self.max_regions, 1..=1000);
         bounds.bytes("max_text_bytes", self.max_text_bytes, 1 << 10..=16 << 20);
         // Above this a picture in its payload would not fit a page of the embedded store.
         bounds.bytes("max_image_bytes", self.max_image_bytes, 1 << 10..=16 << 20);
@@ -130,8 +145,10 @@ impl Limits {
 /// Where a store lies.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum Place {
-    /// In this process, on its disk.
+    /// Nowhere: no evidence is kept.
     #[default]
+    Off,
+    /// In this process, on its disk.
     Embedded,
     /// In a Qdrant cluster, by its gRPC address.
     Cluster(String),
@@ -141,15 +158,18 @@ impl FromStr for Place {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text == "embedded" {
-            return Ok(Self::Embedded);
+        match text {
+            "off" => return Ok(Self::Off),
+            "embedded" => return Ok(Self::Embedded),
+            _ => {}
         }
         let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
         if host.is_some_and(|host| !host.is_empty()) {
             return Ok(Self::Cluster(text.to_owned()));
         }
         Err(format!(
-            "'{text}' is neither \"embedded\" nor an address like \"http://localhost:6334\""
+            "'{text}' is neither \"off\" nor \"embedded\" nor an address like \
+             \"http://localhost:6334\""
         ))
     }
 }
@@ -157,6 +177,7 @@ impl FromStr for Place {
 impl fmt::Display for Place {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
+            Self::Off => "off",
             Self::Embedded => "embedded",
             Self::Cluster(address) => address,
         })
@@ -170,14 +191,14 @@ mod tests {
     #[test]
     fn one_line_chooses_the_store() {
         let read = |text: &str| toml::from_str::<Config>(text).map(|config| config.store);
-        assert_eq!(read("").unwrap(), Place::Embedded);
+        assert_eq!(read("").unwrap(), Place::Off);
         assert_eq!(read("store = 'embedded'").unwrap(), Place::Embedded);
         assert_eq!(
             read("store = 'http://localhost:6334'").unwrap(),
             Place::Cluster("http://localhost:6334".into())
         );
         let error = read("store = 'localhost:6334'").unwrap_err().to_string();
-        assert!(error.contains("neither \"embedded\" nor an address"), "{error}");
+        assert!(error.contains("nor \"embedded\" nor an address"), "{error}");
     }
 
     #[test]

@@ -9,6 +9,9 @@ use bytesize::ByteSize;
 /// Why the store refuses or fails. Whatever it was, what is acknowledged stays as it was.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
+    /// Serve with a store.
+    #[error("no evidence is kept here: serve with --evidence DIR, or set evidence.store")]
+    Off,
     /// Name another collection, or create this one.
     #[error("collection '{name}' does not exist{}", suggestion(.nearest.as_deref()))]
     UnknownCollection {

@@ -24,6 +24,6 @@ pub use self::error::Error;
 pub use self::filter::{Field, Filter, Range, Test};
 pub use self::store::Store;
 pub use self::types::{
-    Chunk, Collection, Embedded, FieldType, Hit, Image, Item, List, Model, Page, Place,
+    Chunk, Collection, Embedded, FieldType, Hit, Image, Item, List, Model, Options, Page, Place,
     Quantisation, Search, Statistics, Value, Written,
 };

@@ -180,7 +180,8 @@ mod tests {
                 ("author".into(), Value::Text("Kim".into())),
             ]),
         };
-        let region = Place::Region { region: [0.0, 1.0, 2.0, 3.0], class: "eye".into() };
+        let region =
+            Place::Region { region: [0.0, 1.0, 2.0, 3.0], class: "eye".into(), confidence: 0.5 };
         let chunk = |place| Chunk { place, vector: vec![1.0, 2.0] };
         let chunks = vec![chunk(Place::Text { start: 0, end: 3 }), chunk(region.clone())];
         let points = encode(Embedded { item: item.clone(), chunks }, "g");

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
 
@@ -14,13 +14,14 @@ use super::filter::{Clause, Filter};
 use super::points::{Found, Record};
 use super::remote;
 use super::types::{
-    Collection, Embedded, Hit, Item, List, Model, Page, Quantisation, Search, Statistics, Written,
+    Collection, Embedded, Hit, Item, List, Model, Options, Page, Search, Statistics, Written,
 };
 
 /// Collections of evidence. Cheap to share behind an [`Arc`]; every method may run beside others.
 pub struct Store {
     backend: Backend,
     limits: Limits,
+    measure_interval: Duration,
 }
 
 enum Backend {
@@ -33,11 +34,12 @@ impl Store {
     /// its index.
     ///
     /// # Errors
-    /// [`Error::ReadOnly`], [`Error::DiskFull`], [`Error::InUse`], [`Error::Damaged`],
+    /// [`Error::Off`], [`Error::ReadOnly`], [`Error::DiskFull`], [`Error::InUse`], [`Error::Damaged`],
     /// [`Error::Cluster`].
     pub async fn open(config: &Config) -> Result<Self, Error> {
         let limits = config.limits;
         let backend = match &config.store {
+            Where::Off => return Err(Error::Off),
             Where::Embedded => {
                 let config = config.clone();
                 let open = move || embedded::Store::open(&config);
@@ -48,12 +50,17 @@ impl Store {
                 Backend::Cluster(Box::new(remote::Cluster::connect(address, limits).await?))
             }
         };
-        Ok(Self { backend, limits })
+        Ok(Self { backend, limits, measure_interval: config.measure_interval })
     }
 
     /// What one request and one item may hold.
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// How often whoever shows its size should measure it.
+    pub fn measure_interval(&self) -> Duration {
+        self.measure_interval
     }
 
     /// Creates an empty collection for a model's embeddings, compared by the cosine.
@@ -64,15 +71,16 @@ impl Store {
         &self,
         name: &str,
         model: Model,
-        quantisation: Quantisation,
+        options: Options,
     ) -> Result<Collection, Error> {
         check::name(name)?;
         check::model(&model)?;
+        check::options(&options)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let collection = Collection {
             name: name.to_owned(),
             model,
-            quantisation,
+            options,
             created_ms: now.as_millis() as i64,
             fields: BTreeMap::new(),
         };
@@ -113,6 +121,15 @@ impl Store {
             Backend::Embedded(store) => store.delete_collection(name).await,
             Backend::Cluster(cluster) => cluster.delete_collection(name).await,
         }
+    }
+
+    /// Whether an item is one that [`upsert`](Self::upsert) would take, before work is spent on its
+    /// embeddings. Paths begin with `item`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn check(&self, item: &Item) -> Result<(), Error> {
+        check::item(item, &self.limits)
     }
 
     /// Writes items, each as a whole: one that is there already is replaced with its embeddings.

@@ -35,6 +35,32 @@ pub enum Quantisation {
     Scalar,
 }
 
+/// What a collection keeps of its items, and how; none of it changes later.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Options {
+    /// Whether pictures are kept. Otherwise their embeddings and a reference stay. Default true.
+    pub keep_images: bool,
+    /// The detector whose boxes have embeddings of their own, by its name in the model catalogue;
+    /// none, the default, means no boxes.
+    pub detector: Option<String>,
+    /// Boxes below this confidence are left out, 0 to 1. Default 0.25.
+    pub min_confidence: f32,
+    /// How the index holds vectors.
+    pub quantisation: Quantisation,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            keep_images: true,
+            detector: None,
+            min_confidence: 0.25,
+            quantisation: Quantisation::None,
+        }
+    }
+}
+
 /// What a metadata field holds; the first item that has the field settles it for the collection.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -58,14 +84,15 @@ impl fmt::Display for FieldType {
 }
 
 /// A collection: items that one model has embedded, compared by the cosine.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Collection {
     /// 1 to 64 of `a` to `z`, `0` to `9`, `_` and `-`, first a letter or digit.
     pub name: String,
     /// Whose embeddings it holds.
     pub model: Model,
-    /// How its index holds them.
-    pub quantisation: Quantisation,
+    /// What it keeps, and how.
+    #[serde(flatten)]
+    pub options: Options,
     /// When it was created, in milliseconds since 1970.
     pub created_ms: i64,
     /// Every metadata field that its items have or had.
@@ -152,6 +179,9 @@ pub enum Place {
         region: [f32; 4],
         /// What the detector calls it.
         class: String,
+        /// How sure the detector was of it, 0 to 1.
+        #[serde(default)]
+        confidence: f32,
     },
 }
 
@@ -247,6 +277,12 @@ pub struct Statistics {
     pub items: u64,
     /// Embeddings.
     pub chunks: u64,
+    /// Of them, of passages of text.
+    pub texts: u64,
+    /// Of them, of whole pictures.
+    pub images: u64,
+    /// Of them, of boxes in pictures.
+    pub regions: u64,
     /// Embeddings that the index reaches; the others are compared one by one.
     pub indexed: u64,
     /// Bytes on the disk; 0 where they lie in a cluster.

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use veriframe::evidence::{Chunk, Item, List, Quantisation, Store, Value};
+use veriframe::evidence::{Chunk, Item, List, Options, Store, Value};
 
 use super::evidence_store::{config, faces, find, ids, model, passage, put, vector, with};
 
@@ -189,7 +189,7 @@ async fn writes_until_it_is_killed() {
     let round: u64 = std::env::var("VERIFRAME_EVIDENCE_ROUND").unwrap().parse().unwrap();
     let store = Store::open(&config(Path::new(&folder))).await.unwrap();
     if round == 0 {
-        store.create("faces", model(), Quantisation::None).await.unwrap();
+        store.create("faces", model(), Options::default()).await.unwrap();
     }
     let mut random = ChaCha8Rng::seed_from_u64(round);
     for step in 0.. {

@@ -6,8 +6,8 @@ use std::path::Path;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use veriframe::evidence::{
-    Chunk, Config, Embedded, Error, Field, Filter, Hit, Image, Item, Limits, List, Model, Place,
-    Quantisation, Range, Search, Store, Test, Value, Written,
+    Chunk, Config, Embedded, Error, Field, Filter, Hit, Image, Item, Limits, List, Model, Options,
+    Place, Quantisation, Range, Search, Store, Test, Value, Written,
 };
 
 const DIMENSION: usize = 32;
@@ -15,6 +15,7 @@ const DIMENSION: usize = 32;
 pub(crate) fn config(folder: &Path) -> Config {
     // Small, so that journals are merged and graphs extended while a test writes.
     Config {
+        store: veriframe::evidence::config::Place::Embedded,
         data_dir: folder.to_path_buf(),
         journal_bytes: 256 << 10,
         index_after: 1000,
@@ -30,7 +31,7 @@ pub(crate) fn model() -> Model {
 /// A store with the empty collection `faces`.
 pub(crate) async fn faces(folder: &Path) -> Store {
     let store = Store::open(&config(folder)).await.unwrap();
-    store.create("faces", model(), Quantisation::None).await.unwrap();
+    store.create("faces", model(), Options::default()).await.unwrap();
     store
 }
 
@@ -89,7 +90,8 @@ async fn an_item_is_written_found_replaced_and_deleted() {
     face.item.image = Some(Image::Bytes(vec![7; 100]));
     face.item.source = "https://example.org/1".into();
     face.item.time_ms = Some(1_700_000_000_000);
-    let eye = Place::Region { region: [1.0, 2.0, 30.0, 40.0], class: "eye".into() };
+    let eye =
+        Place::Region { region: [1.0, 2.0, 30.0, 40.0], class: "eye".into(), confidence: 0.5 };
     face.chunks.push(Chunk { place: Place::Image, vector: vector(2) });
     face.chunks.push(Chunk { place: eye.clone(), vector: vector(3) });
     let written = put(&store, vec![face, passage("note", 4)]).await;
@@ -265,9 +267,9 @@ async fn what_is_refused_says_what_would_do_and_changes_nothing() {
     check(store.delete("faces", vec![String::new()]).await.unwrap_err(), "ids[0]: has 0 bytes");
     let page = List { limit: 1, cursor: Some("x".into()), ..List::default() };
     check(store.list("faces", page).await.unwrap_err(), "cursor: is none that a page gave");
-    let again = store.create("faces", model(), Quantisation::None).await.unwrap_err();
+    let again = store.create("faces", model(), Options::default()).await.unwrap_err();
     check(again, "'faces' exists already");
-    let outside = store.create("../faces", model(), Quantisation::None).await.unwrap_err();
+    let outside = store.create("../faces", model(), Options::default()).await.unwrap_err();
     check(outside, "is no name");
     let second = Store::open(&config(folder.path())).await.err().unwrap();
     check(second, "in use by another process");
@@ -283,7 +285,8 @@ async fn a_store_that_is_opened_again_is_the_same() {
         .collect();
     put(&store, items).await;
     store.delete("faces", vec!["3".into()]).await.unwrap();
-    store.create("gone", model(), Quantisation::Scalar).await.unwrap();
+    let scalar = Options { quantisation: Quantisation::Scalar, ..Options::default() };
+    store.create("gone", model(), scalar).await.unwrap();
     store.delete_collection("gone").await.unwrap();
     let (about, hits) = (store.collection("faces").await.unwrap(), find(&store, 7, 40, None).await);
     store.close().await.unwrap();
@@ -307,7 +310,8 @@ async fn the_graph_finds_what_comparing_with_each_finds() {
     for quantisation in [Quantisation::None, Quantisation::Scalar] {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&config(folder.path())).await.unwrap();
-        store.create("faces", model(), quantisation).await.unwrap();
+        let options = Options { quantisation, ..Options::default() };
+        store.create("faces", model(), options).await.unwrap();
         let count = 4000_u64;
         for start in (0..count).step_by(500) {
             let items = (start..start + 500).map(|n| passage(&n.to_string(), n));
@@ -352,7 +356,7 @@ async fn without_space_old_evidence_is_kept_and_new_is_refused() {
     let refused = store.upsert("faces", None, vec![passage("a", 3)]).await.unwrap_err();
     assert!(matches!(refused, Error::DiskFull { .. }), "{refused}");
     assert!(matches!(
-        store.create("more", model(), Quantisation::None).await,
+        store.create("more", model(), Options::default()).await,
         Err(Error::DiskFull { .. })
     ));
     assert!((find(&store, 1, 1, None).await[0].score - 1.0).abs() < 1e-4);

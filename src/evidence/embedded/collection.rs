@@ -100,7 +100,7 @@ impl Opened {
             shard.flush()?;
             journal.clear()?;
         }
-        let outside = shard.count(points::CHUNK)?.saturating_sub(shard.indexed()?);
+        let outside = shard.count(points::CHUNK, None)?.saturating_sub(shard.indexed()?);
         let name = about.name.clone();
         let shared = Arc::new(Shared {
             folder: folder.to_path_buf(),
@@ -151,9 +151,13 @@ impl Shared {
     pub(super) fn statistics(&self) -> Result<Statistics, Error> {
         let disk_bytes = files::disk_bytes(&self.folder);
         self.read(|shard| {
-            let chunks = shard.count(points::CHUNK)?;
-            let (items, indexed) = (shard.count(points::RECORD)?, shard.indexed()?.min(chunks));
-            Ok(Statistics { items, chunks, indexed, disk_bytes })
+            let of_kind = |kind| shard.count(points::CHUNK, Some(kind));
+            let (texts, images) = (of_kind("text")?, of_kind("image")?);
+            let regions = of_kind("region")?;
+            let chunks = texts + images + regions;
+            let items = shard.count(points::RECORD, None)?;
+            let indexed = shard.indexed()?.min(chunks);
+            Ok(Statistics { items, chunks, texts, images, regions, indexed, disk_bytes })
         })
     }
 

@@ -267,9 +267,11 @@ impl Shard {
         Ok((records, next))
     }
 
-    /// How many points have a role.
-    pub(super) fn count(&self, role: &str) -> Result<u64, Error> {
-        let filter = self.filter(json!({ "must": [one_of("role", &[role.to_owned()])] }))?;
+    /// How many points have a role and, where one is given, a kind.
+    pub(super) fn count(&self, role: &str, kind: Option<&str>) -> Result<u64, Error> {
+        let mut must = vec![one_of("role", &[role.to_owned()])];
+        must.extend(kind.map(|kind| one_of("kind", &[kind.to_owned()])));
+        let filter = self.filter(json!({ "must": must }))?;
         let request = CountRequest { filter: Some(filter), exact: true };
         guarded(&self.collection, || self.edge.count(request)).map(|count| count as u64)
     }
@@ -342,7 +344,7 @@ fn edge_config(collection: &Collection, index_after: u64) -> EdgeConfig {
         quantile: Some(0.99),
         always_ram: Some(true),
     };
-    let quantised = collection.quantisation == Quantisation::Scalar;
+    let quantised = collection.options.quantisation == Quantisation::Scalar;
     // Exact vectors beside quantised ones are read for a few candidates: they may leave memory.
     let vector = EdgeVectorParams::builder(collection.model.dimension, Distance::Cosine)
         .on_disk(quantised)

@@ -76,7 +76,7 @@ impl Cluster {
         }
         let count = self.collections().await?.len() + 1;
         Error::at_most("collection", "collections", count, self.limits.max_collections)?;
-        let quantised = about.quantisation == Quantisation::Scalar;
+        let quantised = about.options.quantisation == Quantisation::Scalar;
         let vector = VectorParamsBuilder::new(about.model.dimension as u64, Distance::Cosine)
             .on_disk(quantised);
         let mut vectors = VectorsConfigBuilder::default();
@@ -262,9 +262,13 @@ impl Cluster {
         self.collection(name).await?;
         let info = self.client.collection_info(name).await.map_err(|e| self.failed(name, &e))?;
         let indexed = info.result.and_then(|info| info.indexed_vectors_count).unwrap_or_default();
-        let chunks = self.count(name, points::CHUNK).await?;
-        let items = self.count(name, points::RECORD).await?;
-        Ok(Statistics { items, chunks, indexed: indexed.min(chunks), disk_bytes: 0 })
+        let texts = self.count(name, points::CHUNK, Some("text")).await?;
+        let images = self.count(name, points::CHUNK, Some("image")).await?;
+        let regions = self.count(name, points::CHUNK, Some("region")).await?;
+        let chunks = texts + images + regions;
+        let items = self.count(name, points::RECORD, None).await?;
+        let indexed = indexed.min(chunks);
+        Ok(Statistics { items, chunks, texts, images, regions, indexed, disk_bytes: 0 })
     }
 
     /// What a Qdrant collection says of itself; none where it is not this program's.
@@ -346,8 +350,10 @@ impl Cluster {
         Ok(())
     }
 
-    async fn count(&self, name: &str, role: &str) -> Result<u64, Error> {
-        let filter = Filter::must([one_of("role", vec![role.to_owned()])]);
+    async fn count(&self, name: &str, role: &str, kind: Option<&str>) -> Result<u64, Error> {
+        let kind = kind.map(|kind| one_of("kind", vec![kind.to_owned()]));
+        let role = one_of("role", vec![role.to_owned()]);
+        let filter = Filter::must([role].into_iter().chain(kind));
         let request = CountPointsBuilder::new(name).filter(filter).exact(true);
         let count = self.client.count(request).await.map_err(|e| self.failed(name, &e))?;
         Ok(count.result.map(|result| result.count).unwrap_or_default())
