@@ -33,6 +33,7 @@ pub mod evaluation;
 pub mod training;
 pub mod serving;
 pub mod verification;
+pub mod retrieval;
 pub mod report;
 pub mod proto;
 pub mod server;

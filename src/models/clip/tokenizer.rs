@@ -72,6 +72,11 @@ impl ClipTokenizer {
         Ok(Self { tokenizer, context, start_token, end_token })
     }
 
+    /// Ids that the tower reads at most, both marks counted.
+    pub fn context(&self) -> usize {
+        self.context
+    }
+
     /// The ids of `text`, as transformers gives them with `truncation=True`: a long text keeps its
     /// first tokens and the end mark. Any text has ids; one that the file's own patterns give up on
     /// counts as empty. Marks that are spelled out in the text become marks.

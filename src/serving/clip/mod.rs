@@ -24,6 +24,9 @@ use worker::samples;
 
 pub use worker::{ClipInput, ClipOutput, ClipWorker, Tower};
 
+/// Tokens at a text's ends: its start and its end.
+const MARKS: usize = 2;
+
 /// A prompt's place in the embedding space.
 #[derive(Clone, Debug)]
 pub struct TextEmbedding {
@@ -122,6 +125,17 @@ impl ClipService {
     /// Width E of the embedding space.
     pub fn dimension(&self) -> usize {
         self.checkpoint.config.projection_dim as usize
+    }
+
+    /// Tokens that the text tower reads of a text, without the marks at its ends.
+    pub fn context_tokens(&self) -> usize {
+        self.checkpoint.tokenizer.context().saturating_sub(MARKS)
+    }
+
+    /// Counts the tokens of a text as the tower would, without the marks at its ends.
+    pub fn token_counter(&self) -> impl Fn(&str) -> usize + Send + 'static {
+        let checkpoint = Arc::clone(&self.checkpoint);
+        move |text| checkpoint.tokenizer.encode(text).tokens_before.saturating_sub(MARKS)
     }
 
     /// Prompts that say nothing in particular, where a request has none of its own; at least one.

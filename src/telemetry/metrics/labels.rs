@@ -43,6 +43,10 @@ label! {
         Explain = "explain",
         /// Results to the answer.
         Postprocess = "postprocess",
+        /// Looking for evidence in its store.
+        Retrieve = "retrieve",
+        /// Evidence to its store's disk.
+        Store = "store",
         /// The answer to the client, as fast as it reads; in a stream, after the frames before it.
         Send = "send",
     }
@@ -202,6 +206,32 @@ label! {
 }
 
 label! {
+    /// What became of an item of evidence that was to be kept.
+    StoredOutcome {
+        /// It is new.
+        Created = "created",
+        /// It took the place of one with its id.
+        Replaced = "replaced",
+        /// It could not be kept: the caller's fault.
+        Invalid = "invalid",
+        /// The models or the store failed or refused it: ours.
+        Failed = "failed",
+    }
+}
+
+label! {
+    /// By what evidence was found.
+    ChunkKind {
+        /// A passage of its text.
+        Text = "text",
+        /// Its picture.
+        Image = "image",
+        /// A box in its picture.
+        Region = "region",
+    }
+}
+
+label! {
     /// Which certificate.
     CertificateKind {
         /// The server's own, and those between it and the root.
@@ -232,6 +262,19 @@ pub struct EngineLoad {
     pub queued_bytes: usize,
     /// Items in batches on a device.
     pub running: usize,
+}
+
+/// What the store of evidence holds, all collections together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EvidenceSize {
+    /// Collections.
+    pub collections: u64,
+    /// Items.
+    pub items: u64,
+    /// Embeddings.
+    pub chunks: u64,
+    /// Bytes on this machine's disk.
+    pub disk_bytes: u64,
 }
 
 /// A model that is loaded.

@@ -14,6 +14,10 @@ pub const SECONDS_BUCKETS: [f64; 14] =
 /// Bucket edges in items a batch.
 pub const BATCH_BUCKETS: [f64; 7] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
 
+/// Bucket edges in seconds of a search for evidence: around its targets of 5 and 20 ms.
+pub const RETRIEVAL_BUCKETS: [f64; 12] =
+    [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
 /// What Prometheus makes of a metric.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Shape {
@@ -152,6 +156,35 @@ metrics! {
         "veriframe_inference_seconds",
         &["model", "outcome"],
         "One request of the Open Inference Protocol to a model, unary or streamed.",
+    );
+
+    // Evidence.
+    RETRIEVAL_SECONDS = Metric {
+        shape: Shape::Histogram(&RETRIEVAL_BUCKETS),
+        ..seconds(
+            "veriframe_retrieval_seconds",
+            &["outcome"],
+            "One search of the store of evidence, its query embedded already.",
+        )
+    };
+    RETRIEVAL_HITS = count(
+        "veriframe_retrieval_hits_total",
+        &["kind"],
+        "Hits of searches, by what was found: a passage of text, a picture or a box in one.",
+    );
+    EVIDENCE_STORED = count(
+        "veriframe_evidence_stored_total",
+        &["outcome"],
+        "Items of evidence that were to be kept, by what became of them.",
+    );
+    EVIDENCE_COLLECTIONS =
+        value("veriframe_evidence_collections", &[], "Collections in the store of evidence.");
+    EVIDENCE_ITEMS = value("veriframe_evidence_items", &[], "Items of all collections.");
+    EVIDENCE_CHUNKS = value("veriframe_evidence_chunks", &[], "Embeddings of all collections.");
+    EVIDENCE_DISK = bytes(
+        "veriframe_evidence_disk_bytes",
+        &[],
+        "What the store takes of this machine's disk; 0 where it is a cluster.",
     );
 
     // Engines.

@@ -117,6 +117,34 @@ pub fn record_stage(stage: Stage, duration: Duration) {
     histogram!(STAGE_SECONDS.name, "stage" => stage.name()).record(duration);
 }
 
+/// A search of the store of evidence took `duration`.
+pub fn record_retrieval(ok: bool, duration: Duration) {
+    let outcome = if ok { "ok" } else { "failed" };
+    histogram!(RETRIEVAL_SECONDS.name, "outcome" => outcome).record(duration);
+}
+
+/// A search gave a hit.
+pub fn record_hit(kind: ChunkKind) {
+    counter!(RETRIEVAL_HITS.name, "kind" => kind.name()).increment(1);
+}
+
+/// An item of evidence was to be kept.
+pub fn record_stored(outcome: StoredOutcome) {
+    counter!(EVIDENCE_STORED.name, "outcome" => outcome.name()).increment(1);
+}
+
+/// What the store of evidence holds now.
+pub fn set_evidence(now: EvidenceSize) {
+    for (metric, value) in [
+        (EVIDENCE_COLLECTIONS, now.collections),
+        (EVIDENCE_ITEMS, now.items),
+        (EVIDENCE_CHUNKS, now.chunks),
+        (EVIDENCE_DISK, now.disk_bytes),
+    ] {
+        gauge!(metric.name).set(value as f64);
+    }
+}
+
 /// An item submitted to `model`'s engine ended.
 pub fn record_item(model: &str, outcome: ItemOutcome) {
     counter!(ITEMS.name, "model" => model.to_owned(), "outcome" => outcome.name()).increment(1);
@@ -278,6 +306,12 @@ fn zero_all() {
     }
     for cause in Rejection::ALL {
         counter!(REJECTED.name, "cause" => cause.name()).increment(0);
+    }
+    for kind in ChunkKind::ALL {
+        counter!(RETRIEVAL_HITS.name, "kind" => kind.name()).increment(0);
+    }
+    for outcome in StoredOutcome::ALL {
+        counter!(EVIDENCE_STORED.name, "outcome" => outcome.name()).increment(0);
     }
     for outcome in SpanOutcome::ALL {
         counter!(SPANS.name, "outcome" => outcome.name()).increment(0);
