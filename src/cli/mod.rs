@@ -1,6 +1,6 @@
 //! The command line, one file a command.
 //!
-//! Imports: calibration, libtorch, telemetry, vision, scenes, engine, models, explain, evaluation, training, serving, verification, report, proto, server, config.
+//! Imports: calibration, libtorch, telemetry, evidence, vision, scenes, engine, models, explain, evaluation, training, serving, verification, retrieval, report, proto, server, config.
 
 mod box_heatmaps;
 mod client;

@@ -2,12 +2,14 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
 use tch::Kind;
 
 use crate::config::{Flag, Loaded, Models, Precision, Settings, Sources};
+use crate::evidence::{self, Store};
 use crate::libtorch;
 use crate::serving::{Catalog, ModelSource, Options};
 
@@ -106,6 +108,15 @@ pub(super) fn sources(models: &Models) -> anyhow::Result<Vec<ModelSource>> {
         );
     }
     Ok(sources)
+}
+
+/// The store of evidence that the settings name, opened; none where it is off.
+pub(super) async fn store(config: &evidence::Config) -> anyhow::Result<Option<Arc<Store>>> {
+    match Store::open(config).await {
+        Ok(store) => Ok(Some(Arc::new(store))),
+        Err(evidence::Error::Off) => Ok(None),
+        Err(error) => Err(error).context("the store of evidence cannot be opened ([evidence])"),
+    }
 }
 
 /// How models are run.

@@ -8,11 +8,12 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::options::{ModelArgs, flags, options, sources};
+use super::options::{ModelArgs, flags, options, sources, store};
 use super::output;
 use crate::config::{Flag, Settings};
 use crate::libtorch;
-use crate::server::{self, Guard};
+use crate::retrieval::Library;
+use crate::server::{self, Guard, Offer};
 use crate::serving::{Catalog, ModelId, Repository};
 use crate::telemetry::{Exporter, Tracer};
 
@@ -22,6 +23,7 @@ use crate::telemetry::{Exporter, Tracer};
 ///   veriframe serve
 ///   veriframe serve --listen 0.0.0.0:50051 --model clip=/models/clip --model yolo=/models/yolov8n.pt
 ///   veriframe serve --device cuda:0,cuda:1 --precision bf16
+///   veriframe serve --evidence /var/lib/veriframe/evidence
 ///   veriframe serve --config veriframe.toml --set models.threads=4
 #[derive(Args, Clone, Debug)]
 #[command(verbatim_doc_comment)]
@@ -71,6 +73,9 @@ pub(super) struct ServeArgs {
     /// Pixels of a picture. Sets `server.images.max_pixels`.
     #[arg(long, value_name = "PIXELS")]
     max_image_pixels: Option<String>,
+    /// Keep evidence in this folder: sets `evidence.store` to embedded and `evidence.data_dir`.
+    #[arg(long, value_name = "DIR")]
+    evidence: Option<String>,
     /// Bytes of an encoded or raw picture, such as "16 MiB". Sets `server.images.max_bytes`.
     #[arg(long, value_name = "BYTES")]
     max_image_bytes: Option<String>,
@@ -102,6 +107,8 @@ impl ServeArgs {
             ("--max-image-bytes", "server.images.max_bytes", self.max_image_bytes.clone()),
             ("--drain-seconds", "server.drain_limit", seconds(self.drain_seconds)),
             ("--drain-delay-seconds", "server.drain_delay", seconds(self.drain_delay_seconds)),
+            ("--evidence", "evidence.store", self.evidence.as_ref().map(|_| "embedded".to_owned())),
+            ("--evidence", "evidence.data_dir", self.evidence.clone()),
             ("--model-repository", "models.repository", self.model_repository.clone()),
             ("--load", "models.start", start),
             (
@@ -138,6 +145,8 @@ enum Ended {
 
 async fn serve(settings: Settings) -> anyhow::Result<Ended> {
     let shutdown = signals()?;
+    // Before it listens: whoever connects finds the evidence there.
+    let store = store(&settings.evidence).await?;
     let listen = settings.server.listen;
     let listener = TcpListener::bind(listen)
         .await
@@ -151,7 +160,10 @@ async fn serve(settings: Settings) -> anyhow::Result<Ended> {
     let otlp = telemetry.otlp.clone().or_environment(|name| std::env::var(name).ok());
     let tracer = Tracer::start(otlp)?;
     config.tracer = tracer.clone();
+    let image_limits = config.image_limits;
     let (catalog, expected) = tokio::task::spawn_blocking(move || catalog(&settings)).await??;
+    let library = store.map(|store| Library::new(store, Arc::clone(&catalog), image_limits));
+    let offer = Offer { catalog: Arc::clone(&catalog), library };
     output::say(format_args!("gRPC on {}", listener.local_addr()?));
     if let Some(address) = exporter.address() {
         output::say(format_args!("metrics on http://{address}/metrics"));
@@ -161,7 +173,7 @@ async fn serve(settings: Settings) -> anyhow::Result<Ended> {
         output::say("models are loaded");
         anyhow::Ok(())
     };
-    let serving = server::run_guarded(listener, Arc::clone(&catalog), config, guard, shutdown);
+    let serving = server::run_guarded(listener, offer, config, guard, shutdown);
     let served = tokio::select! {
         served = Box::pin(serving) => served.map_err(anyhow::Error::from),
         Err(error) = loading => Err(error),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::bounds::{Bounds, Breach};
 use crate::libtorch::DeviceChoice;
 use crate::serving::{ModelId, ModelSource};
-use crate::{engine, server, serving, telemetry};
+use crate::{engine, evidence, server, serving, telemetry};
 
 /// All settings; each section is a room's own.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -21,6 +21,8 @@ pub struct Settings {
     pub models: Models,
     /// The queue and the batches of each model.
     pub engine: engine::Config,
+    /// Where evidence is kept.
+    pub evidence: evidence::Config,
     /// Metrics.
     pub telemetry: telemetry::Config,
 }
@@ -33,6 +35,7 @@ impl Settings {
         bounds.section("server", self.server.breaches());
         bounds.section("models", self.models.breaches());
         bounds.section("engine", self.engine.breaches());
+        bounds.section("evidence", self.evidence.breaches());
         bounds.section("telemetry", self.telemetry.breaches());
         bounds.breaches()
     }

@@ -79,16 +79,16 @@ fn parse(value: &str) -> Option<Duration> {
 }
 
 /// Ends `work` at the deadline with [`ServingError::Expired`], which names `what`.
-pub(super) async fn within<T>(
+pub(super) async fn within<T, E: From<ServingError>>(
     deadline: Deadline,
     what: &str,
-    work: impl Future<Output = Result<T, ServingError>>,
-) -> Result<T, ServingError> {
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
     match deadline {
         None => work.await,
         Some(deadline) => tokio::time::timeout_at(deadline.into(), work)
             .await
-            .unwrap_or_else(|_| Err(ServingError::Expired(what.to_owned()))),
+            .unwrap_or_else(|_| Err(ServingError::Expired(what.to_owned()).into())),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The gRPC services, their layers and their life.
 //!
-//! Imports: units, bounds, telemetry, vision, explain, serving, verification, proto.
+//! Imports: units, bounds, telemetry, evidence, vision, explain, serving, verification, retrieval, proto.
 
 mod admin;
 mod answer;
@@ -11,6 +11,7 @@ mod config;
 pub mod connections;
 mod convert;
 mod deadline;
+mod evidence;
 #[doc(hidden)]
 pub mod fuzzing;
 mod guard;
@@ -29,6 +30,7 @@ mod socket;
 mod status;
 mod stream;
 pub mod tls;
+mod told;
 mod watch;
 mod zoom;
 
@@ -42,12 +44,15 @@ use tonic::transport::{Error as TransportError, Server};
 use crate::proto::DESCRIPTORS;
 use crate::proto::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
 use crate::proto::v1::admin_service_server::AdminServiceServer;
+use crate::proto::v1::evidence_service_server::EvidenceServiceServer;
 use crate::proto::v1::verification_service_server::VerificationServiceServer;
+use crate::retrieval::Library;
 use crate::serving::Catalog;
 
 use admin::Admin;
 use answer::Answering;
 use connections::Places;
+use evidence::Evidence;
 use health::Health;
 use lifecycle::Life;
 use observe::ObserveLayer;
@@ -80,30 +85,47 @@ pub enum ServerError {
     Guard(#[from] FileError),
 }
 
-/// Serves `catalog` on `listener` until `shutdown` ends; returns when running calls have ended or
-/// [`Config::drain_limit`] has passed.
+/// What a server offers.
+#[derive(Clone)]
+pub struct Offer {
+    /// The models.
+    pub catalog: Arc<Catalog>,
+    /// The evidence; without one, calls about it are refused.
+    pub library: Option<Library>,
+}
+
+impl From<Arc<Catalog>> for Offer {
+    /// Models alone.
+    fn from(catalog: Arc<Catalog>) -> Self {
+        Self { catalog, library: None }
+    }
+}
+
+/// Serves `offer` on `listener` until `shutdown` ends; returns when running calls have ended or
+/// [`Config::drain_limit`] has passed. The store of evidence is closed then.
 ///
 /// Health is NOT_SERVING until every model that the catalog expects is warm, follows the models
 /// after that, and is NOT_SERVING again from the shutdown on; the service `live` is SERVING all the
 /// time.
 pub async fn run(
     listener: TcpListener,
-    catalog: Arc<Catalog>,
+    offer: impl Into<Offer>,
     config: Config,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServerError> {
     let guard = Arc::new(Guard::open(&config.tls, &config.auth)?);
-    run_guarded(listener, catalog, config, guard, shutdown).await
+    run_guarded(listener, offer, config, guard, shutdown).await
 }
 
 /// As [`run`], behind a guard that has been opened before.
 pub async fn run_guarded(
     listener: TcpListener,
-    catalog: Arc<Catalog>,
+    offer: impl Into<Offer>,
     config: Config,
     guard: Arc<Guard>,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServerError> {
+    let Offer { catalog, library } = offer.into();
     let loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
     if !loopback && guard.asks_for_keys() && !guard.encrypts() {
         tracing::warn!("API keys travel unencrypted: configure TLS, here or before this server");
@@ -121,6 +143,10 @@ pub async fn run_guarded(
         VerificationServiceServer::new(Verification::new(answering.clone(), streams.clone()))
             .max_decoding_message_size(config.max_message_bytes)
             .max_encoding_message_size(config.max_answer_bytes());
+    let evidence = Evidence::new(library.clone(), answering.clone(), streams.clone());
+    let evidence = EvidenceServiceServer::new(evidence)
+        .max_decoding_message_size(config.max_message_bytes)
+        .max_encoding_message_size(config.max_answer_bytes());
     let inference = config.open_inference.enabled.then(|| {
         let administers = config.offers_admin(loopback);
         let service = InferenceService::new(answering, streams, Arc::clone(&life), administers);
@@ -137,6 +163,7 @@ pub async fn run_guarded(
         .layer(guard.layer(loopback))
         .add_service(health_service)
         .add_service(service)
+        .add_service(evidence)
         .add_optional_service(admin)
         .add_optional_service(inference);
     if config.auth.reflection {
@@ -158,8 +185,10 @@ pub async fn run_guarded(
         }
         never = life.observe() => match never {},
         never = guard.keep_fresh() => match never {},
+        never = evidence::measured(library.as_ref()) => match never {},
     }
     catalog.drain(life.time_left()).await;
+    evidence::close(library.as_ref()).await;
     Ok(())
 }
 

@@ -8,11 +8,15 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt, pb};
 
 use super::auth::Refusal;
+use crate::evidence;
+use crate::retrieval::RetrievalError;
 use crate::serving::{CatalogError, ServingError};
 use crate::telemetry::metrics::FrameOutcome;
 
 /// When to ask again where all places for calls are taken: nobody knows when one ends.
 const PLACE_RETRY: Duration = Duration::from_millis(100);
+/// When to ask again where as many wait for the store of evidence as may.
+const STORE_RETRY: Duration = Duration::from_millis(100);
 /// When to ask again for a model that is being loaded.
 const LOADING_RETRY: Duration = Duration::from_secs(1);
 
@@ -44,6 +48,80 @@ pub(super) fn status(error: &ServingError) -> Status {
         }
     };
     Status::with_error_details(code, error.to_string(), details)
+}
+
+/// Why evidence was not kept or found.
+pub(super) fn retrieval_failed(error: &RetrievalError) -> Status {
+    match error {
+        RetrievalError::Serving(error) => status(error),
+        RetrievalError::Store(error) => store_failed(error),
+        RetrievalError::NoModel { collection, .. } => {
+            precondition("MODEL", collection, &error.to_string())
+        }
+    }
+}
+
+/// Why the store of evidence refuses or fails, with the details that a caller can act on.
+fn store_failed(error: &evidence::Error) -> Status {
+    use evidence::Error;
+
+    let text = error.to_string();
+    let (code, details) = match error {
+        Error::Off => return precondition("EVIDENCE", "evidence.store", &text),
+        Error::UnknownCollection { name, nearest: _ } => {
+            let details = ErrorDetails::with_resource_info("collection", name, "", &text);
+            (Code::NotFound, details)
+        }
+        Error::CollectionExists(name) => {
+            let details = ErrorDetails::with_resource_info("collection", name, "", &text);
+            (Code::AlreadyExists, details)
+        }
+        Error::ModelMismatch { collection, .. } => {
+            return precondition("MODEL", collection, &text);
+        }
+        Error::WrongDimension { field, .. }
+        | Error::UnknownField { field, .. }
+        | Error::Invalid { field, .. } => {
+            let reason = text.strip_prefix(field.as_str()).unwrap_or(&text);
+            let reason = reason.trim_start_matches([':', ' ']);
+            (Code::InvalidArgument, ErrorDetails::with_bad_request_violation(field, reason))
+        }
+        Error::DiskFull { .. } => {
+            tracing::error!(%error, "evidence cannot be kept");
+            let details = ErrorDetails::with_quota_failure_violation("disk", &text);
+            (Code::ResourceExhausted, details)
+        }
+        Error::Busy { .. } => {
+            (Code::ResourceExhausted, ErrorDetails::with_retry_info(Some(STORE_RETRY)))
+        }
+        Error::ReadOnly { path, .. } | Error::InUse(path) => {
+            tracing::error!(%error, "evidence cannot be kept");
+            return precondition("DISK", &path.display().to_string(), &text);
+        }
+        Error::Failed { collection, reason: _ } => {
+            tracing::error!(%error, "evidence cannot be kept");
+            return precondition("COLLECTION", collection, &text);
+        }
+        Error::Closed => return Status::unavailable(text),
+        Error::Cluster { .. } => {
+            tracing::error!(%error, "evidence cannot be reached");
+            return Status::unavailable(text);
+        }
+        Error::Damaged { .. } => {
+            tracing::error!(%error, "evidence cannot be read");
+            return Status::data_loss(text);
+        }
+        Error::Disk { .. } => {
+            tracing::error!(%error, "evidence cannot be kept");
+            return Status::internal(text);
+        }
+    };
+    Status::with_error_details(code, text, details)
+}
+
+fn precondition(kind: &str, subject: &str, text: &str) -> Status {
+    let details = ErrorDetails::with_precondition_failure_violation(kind, subject, text);
+    Status::with_error_details(Code::FailedPrecondition, text, details)
 }
 
 /// A status as a message within a stream, with its details.
@@ -252,6 +330,41 @@ mod tests {
         ] {
             assert_eq!(status(&error).code(), code);
         }
+    }
+
+    #[test]
+    fn each_error_of_the_store_has_the_code_and_details_that_a_caller_acts_on() {
+        use evidence::Error;
+
+        let text = || "x".to_owned();
+        let check = |error: Error, code: Code| {
+            let status = retrieval_failed(&error.clone().into());
+            assert_eq!((status.code(), status.message()), (code, error.to_string().as_str()));
+            status.get_error_details()
+        };
+        check(Error::Off, Code::FailedPrecondition).precondition_failure().unwrap();
+        let found = check(Error::UnknownCollection { name: text(), nearest: None }, Code::NotFound);
+        assert_eq!(found.resource_info().unwrap().resource_name, "x");
+        check(Error::CollectionExists(text()), Code::AlreadyExists);
+        let mismatch = Error::ModelMismatch { collection: text(), expected: text(), found: text() };
+        check(mismatch, Code::FailedPrecondition);
+        let field = "query.embedding".to_owned();
+        let wrong = Error::WrongDimension { field, expected: 2, found: 1 };
+        let details = check(wrong, Code::InvalidArgument);
+        let violation = details.bad_request().unwrap().field_violations[0].clone();
+        assert_eq!(violation.field, "query.embedding");
+        assert!(violation.description.starts_with("has 1 values"), "{violation:?}");
+        let path = || std::path::PathBuf::from("/data");
+        let full = Error::DiskFull { path: path(), free_bytes: 1, reserve_bytes: 2 };
+        check(full, Code::ResourceExhausted).quota_failure().unwrap();
+        let busy = Error::Busy { waiting: 1, limit: 1 };
+        check(busy, Code::ResourceExhausted).retry_info().unwrap();
+        check(Error::ReadOnly { path: path(), reason: text() }, Code::FailedPrecondition);
+        check(Error::InUse(path()), Code::FailedPrecondition);
+        check(Error::Failed { collection: text(), reason: text() }, Code::FailedPrecondition);
+        check(Error::Closed, Code::Unavailable);
+        check(Error::Cluster { address: text(), reason: text() }, Code::Unavailable);
+        check(Error::Damaged { path: path(), reason: text() }, Code::DataLoss);
     }
 
     #[test]

@@ -6,20 +6,23 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
-    /// Ask about pictures, and read what models there are.
+    /// Ask about pictures, search and read evidence, and read what models there are.
     Inference,
+    /// Change what evidence there is.
+    Evidence,
     /// Load, unload and exchange models.
     Admin,
 }
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Inference, Self::Admin];
+    pub const ALL: [Self; 3] = [Self::Inference, Self::Evidence, Self::Admin];
 
     /// As the key file writes it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Inference => "inference",
+            Self::Evidence => "evidence",
             Self::Admin => "admin",
         }
     }
@@ -32,7 +35,7 @@ impl std::str::FromStr for Scope {
         Self::ALL
             .into_iter()
             .find(|scope| scope.name() == text)
-            .ok_or_else(|| format!("scope '{text}' is unknown; use inference or admin"))
+            .ok_or_else(|| format!("scope '{text}' is unknown; use inference, evidence or admin"))
     }
 }
 
@@ -63,11 +66,22 @@ const ADMIN_METHODS: [&str; 3] = [
     "/inference.GRPCInferenceService/RepositoryModelUnload",
 ];
 
+/// Methods that need the scope `evidence`.
+const EVIDENCE_METHODS: [&str; 5] = [
+    "/veriframe.v1.EvidenceService/CreateCollection",
+    "/veriframe.v1.EvidenceService/DeleteCollection",
+    "/veriframe.v1.EvidenceService/UpsertItems",
+    "/veriframe.v1.EvidenceService/IngestItems",
+    "/veriframe.v1.EvidenceService/DeleteItems",
+];
+
 /// What the method at `path` asks. A method that is not in the table is inference: so is a new one
 /// that nobody has thought of, and one that does not exist.
 pub(super) fn access(path: &str) -> Access {
     if ADMIN_METHODS.contains(&path) || ADMIN_SERVICES.iter().any(|name| path.starts_with(name)) {
         Access::Needs(Scope::Admin)
+    } else if EVIDENCE_METHODS.contains(&path) {
+        Access::Needs(Scope::Evidence)
     } else if OPEN_METHODS.contains(&path)
         || OPEN_SERVICES.iter().any(|name| path.starts_with(name))
     {
@@ -94,6 +108,9 @@ mod tests {
             ("/inference.GRPCInferenceService/ModelInfer", INFERENCE),
             ("/inference.GRPCInferenceService/ServerLive", Access::Open),
             ("/veriframe.v1.VerificationService/Verify", INFERENCE),
+            ("/veriframe.v1.EvidenceService/SearchEvidence", INFERENCE),
+            ("/veriframe.v1.EvidenceService/UpsertItems", Access::Needs(Scope::Evidence)),
+            ("/veriframe.v1.EvidenceService/DeleteCollection", Access::Needs(Scope::Evidence)),
             ("/grpc.health.v1.Health/Watch", Access::Open),
             ("/grpc.health.v1.HealthX/Check", INFERENCE),
             ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Access::Open),

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use futures::stream::{self, BoxStream, FuturesOrdered};
+use futures::stream::{BoxStream, FuturesOrdered};
 use futures::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -19,8 +19,9 @@ use super::infer::Inference;
 use crate::proto::inference as wire;
 use crate::server::deadline::within;
 use crate::server::notes::Notes;
-use crate::server::status::{panicked, responses_end, responses_unread, status, stream_idle};
+use crate::server::status::{responses_end, responses_unread, status, stream_idle};
 use crate::server::stream::{StreamLimits, Streams};
+use crate::server::told::told;
 use crate::serving::{Flow, ServingError, Terms};
 use crate::telemetry::metrics::StreamEnd;
 
@@ -54,13 +55,14 @@ pub(super) fn answer(
         let deadline = driver.terms.deadline;
         let driven =
             within(deadline, "the rest of the stream", async { Ok(driver.run(sender).await) });
-        let (reason, status) =
-            driven.await.unwrap_or_else(|late| (StreamEnd::Deadline, Some(status(&late))));
+        let (reason, status) = driven
+            .await
+            .unwrap_or_else(|late: ServingError| (StreamEnd::Deadline, Some(status(&late))));
         open.ends(reason);
         status
     };
     task.spawn(drive.instrument(tracing::Span::current()));
-    Ok(stream::unfold(Told::Responses { responses, task }, Told::next).boxed())
+    Ok(told(responses, task))
 }
 
 /// A stream's requests and the work on them.
@@ -171,27 +173,5 @@ fn refusal(error: &ServingError, id: String) -> wire::ModelStreamInferResponse {
         error_message: status(error).message().to_owned(),
         // So the client knows which of its requests it was.
         infer_response: Some(wire::ModelInferResponse { id, ..Default::default() }),
-    }
-}
-
-/// What is still to be told. Dropped, it ends the stream's task.
-enum Told {
-    Responses {
-        responses: mpsc::Receiver<wire::ModelStreamInferResponse>,
-        task: JoinSet<Option<Status>>,
-    },
-    Nothing,
-}
-
-impl Told {
-    async fn next(self) -> Option<(Result<wire::ModelStreamInferResponse, Status>, Self)> {
-        let Self::Responses { mut responses, mut task } = self else { return None };
-        if let Some(response) = responses.recv().await {
-            return Some((Ok(response), Self::Responses { responses, task }));
-        }
-        // The driver has let go of its end, so it has ended; in a panic, if it says nothing.
-        let status =
-            task.join_next().await.and_then(Result::ok).unwrap_or_else(|| Some(panicked()));
-        Some((Err(status?), Self::Nothing))
     }
 }

@@ -82,7 +82,7 @@ impl Streams {
         let mut requests = request.into_inner();
         let first = async { Ok(self.first(&answering, &mut requests).await) };
         let first = within(terms.deadline, "the stream's configuration", first).await;
-        let config = first.map_err(|error| status(&error))??;
+        let config = first.map_err(|error: ServingError| status(&error))??;
         let terms = Terms { flow: Flow::unique(), ..terms };
         let memory = Arc::new(Mutex::new(Memory::default()));
         let frames = Verifying { answering: Arc::clone(&answering), terms, memory };
