@@ -10,7 +10,7 @@ use super::people::two_pictures;
 use super::prompts::NULLS;
 use super::statements::{Meaning, entries, passage};
 use super::{TrainingError, tokenizer};
-use crate::evaluation::confidence::auroc;
+use crate::calibration::auroc;
 use crate::explain::Contrast;
 use crate::models::clip::{Clip, TapPlan, normalised};
 use crate::scenes::{FaceSpec, Fact, HELD_OUT, Language, Topic, draw};
