@@ -34,6 +34,7 @@ pub mod training;
 pub mod serving;
 pub mod verification;
 pub mod retrieval;
+pub mod answers;
 pub mod report;
 pub mod proto;
 pub mod server;

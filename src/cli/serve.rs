@@ -161,9 +161,10 @@ async fn serve(settings: Settings) -> anyhow::Result<Ended> {
     let tracer = Tracer::start(otlp)?;
     config.tracer = tracer.clone();
     let image_limits = config.image_limits;
+    let answers = settings.answers.clone();
     let (catalog, expected) = tokio::task::spawn_blocking(move || catalog(&settings)).await??;
     let library = store.map(|store| Library::new(store, Arc::clone(&catalog), image_limits));
-    let offer = Offer { catalog: Arc::clone(&catalog), library };
+    let offer = Offer { catalog: Arc::clone(&catalog), library, answers };
     output::say(format_args!("gRPC on {}", listener.local_addr()?));
     if let Some(address) = exporter.address() {
         output::say(format_args!("metrics on http://{address}/metrics"));

@@ -1,6 +1,6 @@
 //! The configuration: defaults, then a file, then the environment, then flags.
 //!
-//! Imports: units, bounds, libtorch, telemetry, evidence, engine, serving, server.
+//! Imports: units, bounds, libtorch, telemetry, evidence, engine, serving, answers, server.
 //!
 //! [`Settings`] puts the rooms' own `Config` structs together; `veriframe.toml` beside this file is
 //! their manual. To add a key: a field with a default in the room's struct, its range in the room's

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::bounds::{Bounds, Breach};
 use crate::libtorch::DeviceChoice;
 use crate::serving::{ModelId, ModelSource};
-use crate::{engine, evidence, server, serving, telemetry};
+use crate::{answers, engine, evidence, server, serving, telemetry};
 
 /// All settings; each section is a room's own.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -23,6 +23,8 @@ pub struct Settings {
     pub engine: engine::Config,
     /// Where evidence is kept.
     pub evidence: evidence::Config,
+    /// How answers are checked.
+    pub answers: answers::Config,
     /// Metrics.
     pub telemetry: telemetry::Config,
 }
@@ -36,6 +38,7 @@ impl Settings {
         bounds.section("models", self.models.breaches());
         bounds.section("engine", self.engine.breaches());
         bounds.section("evidence", self.evidence.breaches());
+        bounds.section("answers", self.answers.breaches());
         bounds.section("telemetry", self.telemetry.breaches());
         bounds.breaches()
     }

@@ -7,8 +7,8 @@ use std::ops::Range;
 use serde::Serialize;
 
 use super::bootstrap::{Interval, intervals};
-use crate::calibration::{Confidence, Told};
 use super::dataset::Label;
+use crate::calibration::{Confidence, Told};
 
 /// An answer that was checked.
 #[derive(Clone, Debug, PartialEq)]

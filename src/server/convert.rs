@@ -176,7 +176,7 @@ fn convert_regions(part: v1::RegionQuery, limits: &RequestLimits) -> Result<Regi
     Ok(regions)
 }
 
-fn convert_heatmaps(
+pub(super) fn convert_heatmaps(
     part: v1::HeatmapQuery,
     limits: &RequestLimits,
 ) -> Result<Heatmaps, ServingError> {

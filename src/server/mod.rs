@@ -1,9 +1,10 @@
 //! The gRPC services, their layers and their life.
 //!
-//! Imports: units, bounds, telemetry, evidence, vision, explain, serving, verification, retrieval, proto.
+//! Imports: units, bounds, claims, telemetry, evidence, vision, explain, serving, verification, retrieval, answers, proto.
 
 mod admin;
 mod answer;
+mod answers;
 pub mod auth;
 mod box_heatmaps;
 mod call;
@@ -39,11 +40,13 @@ use std::sync::Arc;
 
 use thiserror::Error;
 use tokio::net::TcpListener;
+use tonic::service::RoutesBuilder;
 use tonic::transport::{Error as TransportError, Server};
 
 use crate::proto::DESCRIPTORS;
 use crate::proto::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
 use crate::proto::v1::admin_service_server::AdminServiceServer;
+use crate::proto::v1::answer_service_server::AnswerServiceServer;
 use crate::proto::v1::evidence_service_server::EvidenceServiceServer;
 use crate::proto::v1::verification_service_server::VerificationServiceServer;
 use crate::retrieval::Library;
@@ -51,6 +54,7 @@ use crate::serving::Catalog;
 
 use admin::Admin;
 use answer::Answering;
+use answers::Answers;
 use connections::Places;
 use evidence::Evidence;
 use health::Health;
@@ -92,12 +96,14 @@ pub struct Offer {
     pub catalog: Arc<Catalog>,
     /// The evidence; without one, calls about it are refused.
     pub library: Option<Library>,
+    /// How answers are checked.
+    pub answers: crate::answers::Config,
 }
 
 impl From<Arc<Catalog>> for Offer {
     /// Models alone.
     fn from(catalog: Arc<Catalog>) -> Self {
-        Self { catalog, library: None }
+        Self { catalog, library: None, answers: crate::answers::Config::default() }
     }
 }
 
@@ -125,7 +131,8 @@ pub async fn run_guarded(
     guard: Arc<Guard>,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServerError> {
-    let Offer { catalog, library } = offer.into();
+    let offer = offer.into();
+    let (catalog, library) = (Arc::clone(&offer.catalog), offer.library.clone());
     let loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
     if !loopback && guard.asks_for_keys() && !guard.encrypts() {
         tracing::warn!("API keys travel unencrypted: configure TLS, here or before this server");
@@ -133,43 +140,16 @@ pub async fn run_guarded(
     let config = Arc::new(config);
     let (health, health_service) = Health::new();
     let life = Arc::new(Life::begin(Arc::clone(&catalog), Arc::clone(&config), health));
-    let answering = Answering {
-        catalog: Arc::clone(&catalog),
-        config: Arc::clone(&config),
-        draining: life.draining(),
-    };
-    let streams = Streams::new(config.streams);
-    let service =
-        VerificationServiceServer::new(Verification::new(answering.clone(), streams.clone()))
-            .max_decoding_message_size(config.max_message_bytes)
-            .max_encoding_message_size(config.max_answer_bytes());
-    let evidence = Evidence::new(library.clone(), answering.clone(), streams.clone());
-    let evidence = EvidenceServiceServer::new(evidence)
-        .max_decoding_message_size(config.max_message_bytes)
-        .max_encoding_message_size(config.max_answer_bytes());
-    let inference = config.open_inference.enabled.then(|| {
-        let administers = config.offers_admin(loopback);
-        let service = InferenceService::new(answering, streams, Arc::clone(&life), administers);
-        GrpcInferenceServiceServer::new(service)
-            .max_decoding_message_size(config.max_message_bytes)
-            .max_encoding_message_size(config.max_answer_bytes())
-    });
-    let admin = config.offers_admin(loopback).then(|| {
-        AdminServiceServer::new(Admin::new(Arc::clone(&catalog), Arc::clone(&life)))
-            .max_decoding_message_size(ADMIN_REQUEST_LIMIT_BYTES)
-    });
-    let mut router = builder(&config)
+    let mut routes = services(offer, Arc::clone(&config), &life, loopback);
+    routes.add_service(health_service);
+    if config.auth.reflection {
+        routes.add_service(reflection().build_v1()?);
+        routes.add_service(reflection().build_v1alpha()?);
+    }
+    let router = builder(&config)
         .layer(ObserveLayer::new(config.max_calls, config.tracer.clone()))
         .layer(guard.layer(loopback))
-        .add_service(health_service)
-        .add_service(service)
-        .add_service(evidence)
-        .add_optional_service(admin)
-        .add_optional_service(inference);
-    if config.auth.reflection {
-        router =
-            router.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
-    }
+        .add_routes(routes.routes());
 
     let leaving = async {
         shutdown.await;
@@ -190,6 +170,51 @@ pub async fn run_guarded(
     catalog.drain(life.time_left()).await;
     evidence::close(library.as_ref()).await;
     Ok(())
+}
+
+/// All services but health and reflection.
+fn services(offer: Offer, config: Arc<Config>, life: &Arc<Life>, loopback: bool) -> RoutesBuilder {
+    let Offer { catalog, library, answers } = offer;
+    let answering = Answering {
+        catalog: Arc::clone(&catalog),
+        config: Arc::clone(&config),
+        draining: life.draining(),
+    };
+    let streams = Streams::new(config.streams);
+    let (in_bytes, out_bytes) = (config.max_message_bytes, config.max_answer_bytes());
+    let mut routes = RoutesBuilder::default();
+    let verification = Verification::new(answering.clone(), streams.clone());
+    routes.add_service(
+        VerificationServiceServer::new(verification)
+            .max_decoding_message_size(in_bytes)
+            .max_encoding_message_size(out_bytes),
+    );
+    let evidence = Evidence::new(library.clone(), answering.clone(), streams.clone());
+    routes.add_service(
+        EvidenceServiceServer::new(evidence)
+            .max_decoding_message_size(in_bytes)
+            .max_encoding_message_size(out_bytes),
+    );
+    let answers = Answers::new(answering.clone(), streams.clone(), (library, answers));
+    routes.add_service(
+        AnswerServiceServer::new(answers)
+            .max_decoding_message_size(in_bytes)
+            .max_encoding_message_size(out_bytes),
+    );
+    let administers = config.offers_admin(loopback);
+    if administers {
+        let admin = AdminServiceServer::new(Admin::new(catalog, Arc::clone(life)));
+        routes.add_service(admin.max_decoding_message_size(ADMIN_REQUEST_LIMIT_BYTES));
+    }
+    if config.open_inference.enabled {
+        let inference = InferenceService::new(answering, streams, Arc::clone(life), administers);
+        routes.add_service(
+            GrpcInferenceServiceServer::new(inference)
+                .max_decoding_message_size(in_bytes)
+                .max_encoding_message_size(out_bytes),
+        );
+    }
+    routes
 }
 
 fn builder(config: &Config) -> Server {

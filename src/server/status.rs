@@ -226,6 +226,13 @@ pub(super) fn too_many_streams(limit: usize) -> Status {
     )
 }
 
+/// A stream has more frames than one answer is checked over.
+pub(super) fn too_many_frames(limit: usize) -> Status {
+    let message = format!("more frames than limit {limit}; send every second one, or open another");
+    let details = ErrorDetails::with_quota_failure_violation("frames", &message);
+    Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
 /// Nothing came on a stream, and no frame was worked on.
 pub(super) fn stream_idle(limit: Duration) -> Status {
     let message =

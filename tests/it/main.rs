@@ -3,6 +3,7 @@
 #![expect(clippy::unnecessary_wraps, reason = "parts of a request are optional on the wire")]
 
 mod admin;
+mod answers;
 mod box_heatmaps;
 mod claims;
 mod clip;

@@ -14,12 +14,13 @@ use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
+use veriframe::answers;
 use veriframe::models::clip::{Clip, ClipConfig, TextConfig, VisionConfig};
 use veriframe::models::weights::Weights;
 use veriframe::models::yolo::{BatchNorm, Yolo, YoloConfig};
 use veriframe::proto::v1;
 use veriframe::proto::v1::verification_service_client::VerificationServiceClient;
-use veriframe::server::{self, Config, Guard, ServerError};
+use veriframe::server::{self, Config, Guard, Offer, ServerError};
 use veriframe::serving::{Catalog, ModelSource, Options};
 use veriframe::training::{export::export, tokenizer};
 
@@ -53,24 +54,30 @@ impl TestServer {
 
     /// With models served so; [`Options::engine`]'s `before_batch` reaches their replicas.
     pub(crate) async fn with_options(config: Config, options: Options) -> Self {
-        let sources = ["clip", "yolo.safetensors"].map(|file| ModelSource {
-            name: file.split('.').next().unwrap().to_owned(),
-            path: models().join(file),
-        });
-        let catalog =
-            tokio::task::spawn_blocking(move || Catalog::start(&sources, &options).unwrap());
-        Self::serving(config, Arc::new(catalog.await.unwrap())).await
+        Self::serving(config, catalog(options).await).await
+    }
+
+    /// With answers checked so.
+    pub(crate) async fn with_answers(config: Config, answers: answers::Config) -> Self {
+        let catalog = catalog(Options::default()).await;
+        Self::offering(config, Offer { answers, ..Offer::from(catalog) }).await
     }
 
     /// With the models of this catalog, loaded or not.
     pub(crate) async fn serving(config: Config, catalog: Arc<Catalog>) -> Self {
+        Self::offering(config, catalog).await
+    }
+
+    /// With all that a server may offer.
+    pub(crate) async fn offering(config: Config, offer: impl Into<Offer>) -> Self {
+        let offer = offer.into();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let shutdown = async { drop(stopped.await) };
         let guard = Arc::new(Guard::open(&config.tls, &config.auth).unwrap());
         let behind = Arc::clone(&guard);
-        let done = tokio::spawn(server::run_guarded(listener, catalog, config, behind, shutdown));
+        let done = tokio::spawn(server::run_guarded(listener, offer, config, behind, shutdown));
         Self { address, guard, stop, done }
     }
 
@@ -90,6 +97,16 @@ impl TestServer {
         drop(self.stop);
         self.done.await.unwrap()
     }
+}
+
+/// The tiny models, served so.
+pub(crate) async fn catalog(options: Options) -> Arc<Catalog> {
+    let sources = ["clip", "yolo.safetensors"].map(|file| ModelSource {
+        name: file.split('.').next().unwrap().to_owned(),
+        path: models().join(file),
+    });
+    let catalog = tokio::task::spawn_blocking(move || Catalog::start(&sources, &options).unwrap());
+    Arc::new(catalog.await.unwrap())
 }
 
 /// Checkpoints in a folder of this process, made on the first call.

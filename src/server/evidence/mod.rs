@@ -4,7 +4,7 @@ mod answer;
 mod ingest;
 mod items;
 mod measure;
-mod query;
+pub(super) mod query;
 
 use std::time::Instant;
 

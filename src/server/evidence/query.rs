@@ -148,7 +148,7 @@ fn kinds(kinds: &[i32]) -> Result<Vec<&'static str>, ServingError> {
 }
 
 /// A filter as tests that must all hold, and what the request calls each of them.
-pub(super) fn filter(
+pub(in crate::server) fn filter(
     filter: Option<v1::EvidenceFilter>,
 ) -> Result<(Option<Filter>, Vec<String>), ServingError> {
     let Some(filter) = filter else { return Ok((None, Vec::new())) };
@@ -209,7 +209,7 @@ fn test(path: &str, condition: v1::MetadataCondition) -> Result<Filter, ServingE
 }
 
 /// A path of the store's, `filter.all[2].not`, as the request calls it.
-pub(super) fn path(field: &str, paths: &[String]) -> String {
+pub(in crate::server) fn path(field: &str, paths: &[String]) -> String {
     let rest = field.strip_prefix("filter.all[").and_then(|rest| rest.split_once(']'));
     let own = rest.and_then(|(at, _)| paths.get(at.parse::<usize>().ok()?));
     own.cloned().unwrap_or_else(|| field.to_owned())

@@ -220,6 +220,22 @@ label! {
 }
 
 label! {
+    /// What follows for a claim of an answer.
+    ClaimOutcome {
+        /// It is likely true.
+        Supported = "supported",
+        /// It is likely false.
+        Contradicted = "contradicted",
+        /// Nothing speaks for or against it.
+        Unsupported = "unsupported",
+        /// What was said does not suffice, or does not agree.
+        Inconclusive = "inconclusive",
+        /// No witness at hand judges such claims.
+        UnsupportedClaimType = "unsupported_claim_type",
+    }
+}
+
+label! {
     /// By what evidence was found.
     ChunkKind {
         /// A passage of its text.

@@ -187,6 +187,15 @@ metrics! {
         "What the store takes of this machine's disk; 0 where it is a cluster.",
     );
 
+    // Answers.
+    ANSWER_SECONDS = seconds(
+        "veriframe_answer_seconds",
+        &[],
+        "One answer that was checked, from its arrival to its result; of a video, with its frames.",
+    );
+    CLAIMS =
+        count("veriframe_claims_total", &["status"], "Claims of answers, by what follows for them.");
+
     // Engines.
     ITEMS = count(
         "veriframe_items_total",

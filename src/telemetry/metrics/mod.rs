@@ -47,6 +47,8 @@ mod tests {
         record_hit(ChunkKind::Text);
         record_stored(StoredOutcome::Created);
         set_evidence(EvidenceSize { collections: 1, items: 2, chunks: 3, disk_bytes: 4 });
+        record_answer(Duration::from_millis(400));
+        record_claim(ClaimOutcome::Supported);
         record_batch("clip", 8);
         record_queue_wait("clip", Duration::from_millis(2));
         set_load("clip", EngineLoad { queued_items: 3, queued_bytes: 70, running: 8 });

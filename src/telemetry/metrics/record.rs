@@ -133,6 +133,16 @@ pub fn record_stored(outcome: StoredOutcome) {
     counter!(EVIDENCE_STORED.name, "outcome" => outcome.name()).increment(1);
 }
 
+/// An answer was checked in `duration`.
+pub fn record_answer(duration: Duration) {
+    histogram!(ANSWER_SECONDS.name).record(duration);
+}
+
+/// A claim of an answer was checked.
+pub fn record_claim(outcome: ClaimOutcome) {
+    counter!(CLAIMS.name, "status" => outcome.name()).increment(1);
+}
+
 /// What the store of evidence holds now.
 pub fn set_evidence(now: EvidenceSize) {
     for (metric, value) in [
@@ -312,6 +322,9 @@ fn zero_all() {
     }
     for outcome in StoredOutcome::ALL {
         counter!(EVIDENCE_STORED.name, "outcome" => outcome.name()).increment(0);
+    }
+    for outcome in ClaimOutcome::ALL {
+        counter!(CLAIMS.name, "status" => outcome.name()).increment(0);
     }
     for outcome in SpanOutcome::ALL {
         counter!(SPANS.name, "outcome" => outcome.name()).increment(0);
