@@ -5,7 +5,7 @@
 
 use super::english;
 use super::token::Token;
-use super::words::{EYES, HAIR, PERSONS, PREPOSITIONS, is_adjective};
+use super::words::{HAIR, PERSONS, PREPOSITIONS, is_adjective};
 
 /// A basic colour.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -45,6 +45,8 @@ const OF_HAIR: [Colour; 12] =
 /// The colours of eyes, the natural ones first.
 const OF_EYES: [Colour; 12] =
     [Brown, Blue, Green, Grey, Black, Red, Yellow, Orange, Purple, Pink, White, Blond];
+/// Eyes, and what is of them.
+const EYES: &[&str] = &["eye", "eyes", "iris", "irises"];
 /// Words for colours, each with the basic ones that it may be taken for.
 const ENGLISH: &[(&str, &[Colour])] = &[
     ("white", &[White]),
@@ -74,6 +76,9 @@ const ENGLISH: &[(&str, &[Colour])] = &[
     ("maroon", &[Red, Brown, Purple]),
     ("auburn", &[Red, Brown, Orange]),
 ];
+
+/// How far the noun that a colour is told of may stand from it, in words.
+const NEAR_WORDS: usize = 12;
 
 impl Colour {
     /// The colour furthest from it, or the one that it is most often told from.
@@ -115,19 +120,25 @@ pub(super) fn english(word: &str) -> Option<&'static [Colour]> {
     ENGLISH.iter().find(|(name, _)| *name == word).map(|(_, colours)| *colours)
 }
 
+/// The name of the basic colour that a word stands for, of hair in "red-haired" too; other words as
+/// they are.
+pub(super) fn plain(word: &str) -> &str {
+    let word = word.strip_suffix("-haired").unwrap_or(word);
+    match english(word) {
+        Some([colour]) => colour.name(),
+        _ => word,
+    }
+}
+
 /// The colours that contradict `told`, the nearest opposite first.
 ///
 /// On hair, red is orange and blond is yellow. Of a person, black and white tell the skin: only
 /// each other is known to contradict them.
 pub(super) fn others(told: &[Colour], bearer: Bearer) -> Vec<Colour> {
     let hair = bearer == Bearer::Hair;
-    let alike = |colour: Colour| match colour {
-        Red if hair => Some(Orange),
-        Orange if hair => Some(Red),
-        Blond => Some(Yellow),
-        Yellow if hair => Some(Blond),
-        _ => None,
-    };
+    let pairs = [(Blond, Yellow), (Red, Orange), (Orange, Red), (Yellow, Blond)];
+    let alike =
+        |one: Colour, other: Colour| pairs.contains(&(one, other)) && (hair || one == Blond);
     let skin = bearer == Bearer::Person && matches!(told, [Black | White]);
     let order = match bearer {
         Bearer::Hair => OF_HAIR,
@@ -137,7 +148,7 @@ pub(super) fn others(told: &[Colour], bearer: Bearer) -> Vec<Colour> {
     let Some(nearest) = told.first().map(|colour| colour.opposite()) else { return Vec::new() };
     let mut found: Vec<Colour> = order
         .into_iter()
-        .filter(|colour| !told.iter().any(|told| told == colour || alike(*told) == Some(*colour)))
+        .filter(|colour| !told.iter().any(|told| told == colour || alike(*told, *colour)))
         .filter(|colour| (hair || *colour != Blond) && (!skin || *colour == nearest))
         .collect();
     found.sort_by_key(|colour| *colour != nearest);
@@ -156,7 +167,7 @@ pub(super) fn english_others(tokens: &[Token<'_>], at: usize) -> Vec<String> {
     }
     let bearer = match noun {
         Some(noun) => bearer(word(noun)),
-        None => (0..at)
+        None => (at.saturating_sub(NEAR_WORDS)..at)
             .rev()
             .map(|at| bearer(word(at)))
             .find(|bearer| *bearer != Bearer::Other)
@@ -164,7 +175,7 @@ pub(super) fn english_others(tokens: &[Token<'_>], at: usize) -> Vec<String> {
     };
     if told == [Blond] && bearer != Bearer::Hair {
         // The hair's colour, told of who has it.
-        return ["dark", "brown", "red", "grey", "white"]
+        return ["dark", "black", "brown", "red", "grey", "white"]
             .map(|hair| format!("{hair}-haired"))
             .into();
     }
@@ -173,9 +184,12 @@ pub(super) fn english_others(tokens: &[Token<'_>], at: usize) -> Vec<String> {
         let before = at > 1 && joined(at - 1) && word(at - 2) == colour.name();
         before || (joined(at + 1) && word(at + 2) == colour.name())
     };
+    // There is no light black and no dark white.
+    let shaded = at > 0 && matches!(word(at - 1), "light" | "dark" | "pale" | "bright" | "deep");
+    let shadeless = |colour: Colour| shaded && matches!(colour, White | Black);
     others(told, bearer)
         .into_iter()
-        .filter(|colour| !beside(*colour))
+        .filter(|colour| !beside(*colour) && !shadeless(*colour))
         .map(|colour| colour.name().to_owned())
         .collect()
 }
@@ -185,7 +199,8 @@ fn noun_after(tokens: &[Token<'_>], at: usize) -> Option<usize> {
     let word = |at: usize| tokens.get(at).map_or("", |token| token.lower.as_str());
     let joins = |at: usize| matches!(word(at), "and" | "or" | "&" | ",");
     let mut noun = at + 1;
-    while is_adjective(word(noun)) || (joins(noun) && is_adjective(word(noun + 1))) {
+    let goes_on = |at: usize| is_adjective(word(at)) || (joins(at) && is_adjective(word(at + 1)));
+    while noun <= at + NEAR_WORDS && goes_on(noun) {
         noun += 1;
     }
     let ends = tokens.get(noun).is_none_or(|token| !token.is_word())
@@ -246,6 +261,11 @@ mod tests {
     fn colours_side_by_side_stay_two() {
         check("a black and white dog", "black", "grey", &["red"], &["white"]);
         check("a black and white dog", "white", "grey", &["red"], &["black"]);
+    }
+
+    #[test]
+    fn a_shade_of_a_colour_stays_one() {
+        check("a light blue hat", "blue", "brown", &["green"], &["white", "black"]);
     }
 
     #[test]

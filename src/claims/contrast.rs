@@ -5,10 +5,10 @@ use std::ops::Range;
 
 use super::classify::classify;
 use super::colour;
-use super::forms::{fitting, indefinite};
+use super::forms::{Fitting, indefinite};
 use super::token::{Token, capitalised_like, tokens};
-use super::words::is_plural;
-use super::{Kind, Language, clean, english, korean_contrast, negation};
+use super::words::is_adjective;
+use super::{Kind, Language, clean, complement, korean_contrast};
 
 pub use super::forms::Axis;
 
@@ -85,13 +85,28 @@ pub(super) struct Swap {
     pub rank: usize,
 }
 
+/// An attribute in a text and its opposites.
+#[derive(Clone, Debug)]
+pub(super) struct Opposites {
+    pub axis: Axis,
+    /// Indices of its words.
+    pub words: Range<usize>,
+    /// In the form that it has, the nearest first.
+    pub others: Vec<String>,
+}
+
 impl Swap {
-    /// One for each opposite, and one that leaves the words out. A side is no attribute: without it
-    /// a claim says more, not less.
-    pub(super) fn each(words: &Range<usize>, axis: Axis, others: Vec<String>) -> Vec<Self> {
+    /// One for each opposite, and a neutral one with `without` in its place. A side is no attribute:
+    /// without it a claim says more, not less.
+    pub(super) fn each(
+        words: &Range<usize>,
+        axis: Axis,
+        others: Vec<String>,
+        without: &str,
+    ) -> Vec<Self> {
         let swap = |rank, to, formation| Self { words: words.clone(), to, formation, rank };
         let neutral = (axis != Axis::Side && !others.is_empty())
-            .then(|| swap(0, String::new(), Formation::Neutral));
+            .then(|| swap(0, without.to_owned(), Formation::Neutral));
         let opposite = |(rank, to)| swap(rank, to, Formation::Opposite(axis));
         others.into_iter().enumerate().map(opposite).chain(neutral).collect()
     }
@@ -139,36 +154,36 @@ pub(super) fn kept(
 
 fn english(text: &str, limit: usize) -> Vec<Contrast> {
     let tokens = tokens(text);
-    let mut swaps = Vec::new();
-    for at in 0..tokens.len() {
-        if let Some((axis, words, others)) = english_opposites(&tokens, at) {
-            swaps.extend(Swap::each(&words, axis, others));
-        }
-    }
+    let swaps = english_opposites(&tokens)
+        .iter()
+        .flat_map(|found| Swap::each(&found.words, found.axis, found.others.clone(), ""))
+        .collect();
     let write = |swap: &Swap| swapped(text, &tokens, swap);
-    kept(text, swaps, limit, write, || english_complement(text, &tokens))
+    kept(text, swaps, limit, write, || complement::english(text, &tokens))
 }
 
-/// The opposites of the form that starts at word `at`, with what it tells of and its words.
-pub(super) fn english_opposites(
-    tokens: &[Token<'_>],
-    at: usize,
-) -> Option<(Axis, Range<usize>, Vec<String>)> {
+/// The attributes of an English text and their opposites.
+pub(super) fn english_opposites(tokens: &[Token<'_>]) -> Vec<Opposites> {
+    let fitting = Fitting::of(tokens);
+    (0..tokens.len()).filter_map(|at| opposites_at(tokens, at, &fitting)).collect()
+}
+
+/// The opposites of the form that starts at word `at`.
+fn opposites_at(tokens: &[Token<'_>], at: usize, fitting: &Fitting) -> Option<Opposites> {
     let word = |at: usize| tokens.get(at).map_or("", |token| token.lower.as_str());
     let colours = colour::english_others(tokens, at);
     if !colours.is_empty() {
-        return Some((Axis::Colour, at..at + 1, colours));
+        return Some(Opposites { axis: Axis::Colour, words: at..at + 1, others: colours });
     }
     let same = word(at) == "the" && word(at + 1) == "same";
     let form = if same { "the same" } else { word(at) };
-    let words = tokens.iter().map(|token| token.lower.as_str());
-    let mut found = fitting(form, words);
+    let mut found = fitting.opposites(form);
     // "light blue": a shade of a colour has one opposite.
     let shade = matches!(form, "light" | "dark") && colour::english(word(at + 1)).is_some();
     found.retain(|(_, other)| !shade || matches!(*other, "light" | "dark"));
     let axis = found.first()?.0;
     let others = found.into_iter().map(|(_, other)| other.to_owned()).collect();
-    Some((axis, at..at + 1 + usize::from(same), others))
+    Some(Opposites { axis, words: at..at + 1 + usize::from(same), others })
 }
 
 /// `text` with some words replaced: the article before them is made to fit, and a verb that would
@@ -177,111 +192,45 @@ fn swapped(text: &str, tokens: &[Token<'_>], swap: &Swap) -> Contrast {
     let Swap { words, to, formation, .. } = swap;
     let word = |at: usize| tokens.get(at).map_or("", |token| token.lower.as_str());
     let from = text[tokens[words.start].span.start..tokens[words.end - 1].span.end].to_owned();
-    let (mut start, mut put) = (words.start, to.clone());
-    let next = if to.is_empty() { word(words.end) } else { to };
+    let (mut put, gap) = (to.clone(), gap(tokens, words, to));
+    let (mut start, end) = (gap.start, gap.end);
+    let next = if to.is_empty() { word(end) } else { to };
     if start > 0 && matches!(word(start - 1), "a" | "an") {
         start -= 1;
-        put = if to.starts_with("the ") || next.is_empty() {
-            to.clone()
-        } else {
-            format!("{} {to}", indefinite(next))
-        };
-    } else if to.is_empty() && words.end == tokens.len() {
-        while start > 0
-            && (matches!(
-                word(start - 1),
-                "is" | "are"
-                    | "was"
-                    | "were"
-                    | "look"
-                    | "looks"
-                    | "very"
-                    | "appear"
-                    | "appears"
-                    | "'s"
-                    | "'re"
-                    | "slightly"
-                    | "clearly"
-            ))
-        {
-            start -= 1;
+        if !to.starts_with("the ") && !next.is_empty() {
+            put = format!("{} {to}", indefinite(next));
         }
     }
-    let tail = tokens.get(words.end).map_or("", |token| &text[token.span.start..]);
+    let tail = tokens.get(end).map_or("", |token| &text[token.span.start..]);
     let capital = words.start == 0 || start == 0;
     let joined = clean(&format!("{} {put} {tail}", &text[..tokens[start].span.start]));
     let text = if capital { capitalised_like(text, &joined) } else { joined };
     Contrast { text: text.replace(" ,", ","), formation: *formation, from, to: to.clone() }
 }
 
-/// The denial of what an English text says to be there, and the text without it.
-fn english_complement(text: &str, tokens: &[Token<'_>]) -> Vec<Contrast> {
+/// The words that make room for `to`: where nothing does, what joins them to another word goes too,
+/// and at the end the verb that would have nothing to say.
+fn gap(tokens: &[Token<'_>], words: &Range<usize>, to: &str) -> Range<usize> {
+    const VERBS: &[&str] = &[
+        "is", "are", "was", "were", "look", "looks", "very", "appear", "appears", "'s", "'re",
+        "slightly", "clearly",
+    ];
     let word = |at: usize| tokens.get(at).map_or("", |token| token.lower.as_str());
-    if let Some(&denial) = negation::denials(tokens).first() {
-        let affirmed = negation::affirm(text, tokens, denial);
-        let affirmed =
-            if word(denial) == "no" && denial == 0 { with_article(&affirmed) } else { affirmed };
-        return vec![contrast(affirmed, Formation::Complement, tokens[denial].raw, "")];
+    let joins = |at: usize| matches!(word(at), "and" | "or" | "&");
+    let Range { mut start, end } = words.clone();
+    if !to.is_empty() {
+        return words.clone();
     }
-    let tail = |at: usize| tokens.get(at).map_or("", |token| &text[token.span.start..]);
-    let bare = |at: usize| tail(if matches!(word(at), "a" | "an" | "some") { at + 1 } else { at });
-    if let Some(at) = (1..tokens.len()).find(|&at| matches!(word(at), "with" | "wearing")) {
-        return without(text, tokens, at, [tail(at + 1), bare(at + 1)]);
+    if joins(end) && is_adjective(word(end + 1)) {
+        return start..end + 1;
     }
-    if let Some(found) = english::verb(tokens) {
-        let (subject, end) = (&text[..tokens[found.first].span.start], found.end);
-        let there = word(0) == "there" || found.verb == english::Verb::Have;
-        if there && end < tokens.len() {
-            let head = &text[..tokens[end].span.start];
-            let denied =
-                contrast(format!("{head}no {}", bare(end)), Formation::Complement, "", "no");
-            return vec![
-                denied,
-                contrast(subject.to_owned(), Formation::Neutral, tail(found.first), ""),
-            ]
-            .into_iter()
-            .filter(|formed| formed.text.to_lowercase() != "there")
-            .collect();
-        }
-        if found.verb == english::Verb::Be && found.first > 0 {
-            let verb = &text[tokens[found.first].span.start..tokens[end - 1].span.end];
-            let denied = format!("{subject}{verb} not {}", tail(end));
-            return vec![contrast(denied, Formation::Complement, verb, "not")];
-        }
-        return Vec::new();
+    if start > 1 && joins(start - 1) && is_adjective(word(start - 2)) {
+        return start - 1..end;
     }
-    vec![contrast(format!("no {}", bare(0)), Formation::Complement, "", "no")]
-}
-
-/// What has something behind the "with" or "wearing" at word `at`, without it; `had` is that thing
-/// with its article and without.
-fn without(text: &str, tokens: &[Token<'_>], at: usize, had: [&str; 2]) -> Vec<Contrast> {
-    let (head, tail) = text.split_at(tokens[at].span.start);
-    let raw = tokens[at].raw;
-    let being = matches!(tokens[at - 1].lower.as_str(), "is" | "are" | "was" | "were");
-    let stands = if being { &text[..tokens[at - 1].span.start] } else { head };
-    let denied = |put: &str, had: &str| {
-        contrast(format!("{head}{put} {had}"), Formation::Complement, raw, put)
-    };
-    let not = (being && raw == "wearing").then(|| denied("not wearing", had[0]));
-    let neutral = contrast(stands.to_owned(), Formation::Neutral, tail, "");
-    not.into_iter().chain([denied("without", had[1]), neutral]).collect()
-}
-
-fn contrast(text: String, formation: Formation, from: &str, to: &str) -> Contrast {
-    Contrast { text: clean(&text), formation, from: from.to_owned(), to: to.to_owned() }
-}
-
-fn with_article(text: &str) -> String {
-    let tokens = tokens(text);
-    match (tokens.first(), tokens.last()) {
-        (Some(first), Some(last))
-            if !is_plural(&last.lower) && !matches!(first.lower.as_str(), "a" | "an") =>
-        {
-            format!("{} {text}", indefinite(&first.lower))
-        }
-        _ => text.to_owned(),
+    while end == tokens.len() && start > 0 && VERBS.contains(&word(start - 1)) {
+        start -= 1;
     }
+    start..end
 }
 
 #[cfg(test)]
@@ -317,6 +266,8 @@ mod tests {
         );
         check("the left ear", "the right ear", None);
         check("a black dog", "a white dog", Some("a dog"));
+        check("The dog is tall and fat", "The dog is short and fat", Some("The dog is fat"));
+        check("The man is bald and tall", "The man is bald and short", Some("The man is bald"));
     }
 
     #[test]
@@ -361,7 +312,7 @@ mod tests {
         check("a short man", &["a tall man", "a long man"]);
         check("The hair is spiky", &["The hair is flat", "The hair is smooth"]);
         check("straight hair", &["curly hair", "wavy hair", "jagged hair"]);
-        check("a light blue hat", &["a dark blue hat", "a light brown hat", "a light white hat"]);
+        check("a light blue hat", &["a dark blue hat", "a light brown hat", "a light grey hat"]);
         check("a blue hat", &["a brown hat", "a white hat", "a black hat"]);
         check("a pink hat", &["a grey hat", "a white hat", "a black hat"]);
     }

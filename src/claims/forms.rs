@@ -1,5 +1,6 @@
 //! English attributes and their opposites; colours stand in [`super::colour`].
 
+use super::token::Token;
 use super::words::{HAIR, PERSONS};
 
 /// What an attribute tells of.
@@ -121,6 +122,7 @@ const FITTING: &[(&str, &[&str])] = &[
     ("tall", PERSONS),
     ("fat", PERSONS),
     ("young", PERSONS),
+    ("new", &["car", "house", "building", "photo", "picture", "book", "phone", "shoes", "bicycle"]),
     ("rounded", &["ear", "ears", "chin", "nose"]),
     ("blunt", &["knife", "blade"]),
     ("light", &["hair", "skin", "eyes", "beard"]),
@@ -141,19 +143,23 @@ pub(super) fn axis(table: &'static [Row], form: &str) -> Option<Axis> {
     table.iter().find(|(_, one, other)| *one == form || *other == form).map(|(axis, _, _)| *axis)
 }
 
-/// The opposites of an English form in a text with these words, those that go with one of its nouns
-/// first.
-pub(super) fn fitting<'w>(
-    form: &str,
-    words: impl Iterator<Item = &'w str> + Clone,
-) -> Vec<(Axis, &'static str)> {
-    let fits = |other: &str| {
-        let nouns = FITTING.iter().find(|(form, _)| *form == other).map(|(_, nouns)| *nouns);
-        nouns.is_some_and(|nouns| words.clone().any(|word| nouns.contains(&word)))
-    };
-    let mut found = opposites(ENGLISH, form);
-    found.sort_by_key(|(_, other)| !fits(other));
-    found
+/// The opposites that go with one of a text's nouns.
+pub(super) struct Fitting(Vec<&'static str>);
+
+impl Fitting {
+    /// Those of a text with these words and signs.
+    pub(super) fn of(tokens: &[Token<'_>]) -> Self {
+        let has = |nouns: &[&str]| tokens.iter().any(|token| nouns.contains(&&*token.lower));
+        let fits = |(_, nouns): &&(&str, &[&str])| has(nouns);
+        Self(FITTING.iter().filter(fits).map(|(form, _)| *form).collect())
+    }
+
+    /// The opposites of an English form, those that fit first.
+    pub(super) fn opposites(&self, form: &str) -> Vec<(Axis, &'static str)> {
+        let mut found = opposites(ENGLISH, form);
+        found.sort_by_key(|(_, other)| !self.0.contains(other));
+        found
+    }
 }
 
 /// Whether an English word tells an attribute other than a side.

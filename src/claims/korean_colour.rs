@@ -1,6 +1,7 @@
 //! Korean colours: which words name one, and which others contradict it in the same form.
 
 use super::colour::{Bearer, Colour, others};
+use super::korean_clause::is_subject;
 use super::korean_particle::{attach, detach};
 
 use Colour::{Black, Blond, Blue, Brown, Green, Grey, Orange, Pink, Purple, Red, White, Yellow};
@@ -73,6 +74,9 @@ const PERSONS: &[&str] =
 /// The colours of hair in general words, in the order in which they contradict blond.
 const HAIRS: [&str; 6] = ["검은", "갈색", "빨간", "회색", "흰", "파란"];
 
+/// How far the noun that a colour is told of may stand from it, in words.
+const NEAR_WORDS: usize = 12;
+
 /// How a word tells a colour.
 #[derive(Clone, Copy)]
 enum Form {
@@ -89,6 +93,17 @@ pub(super) fn is_colour(word: &str) -> bool {
         .is_some_and(|(_, form)| !matches!(form, Form::Noun(ending) if !ending.is_empty()))
 }
 
+/// The noun for the colour that a word tells, in whatever form: 흰색 of 하얀 and of 하얗다. 검은 머리, said
+/// of a person, tells the hair's.
+pub(super) fn name(form: &str) -> Option<&'static str> {
+    let word = match form.split_once(' ') {
+        Some((colour, hair)) if bearer(hair) == Bearer::Hair => colour,
+        _ => form,
+    };
+    let (colour, _) = read(word, true).or_else(|| read(word, false))?;
+    WORDS.iter().find(|words| words.colour == colour).map(|words| words.noun[0])
+}
+
 /// What contradicts the colour that word `at` tells, in its form; none where it names no colour.
 pub(super) fn colour_others(words: &[&str], at: usize) -> Vec<String> {
     let last = at + 1 == words.len() || words[at].ends_with(',');
@@ -96,19 +111,28 @@ pub(super) fn colour_others(words: &[&str], at: usize) -> Vec<String> {
     let word = bare(words[at]);
     let Some((told, form)) = read(&word, !last) else { return Vec::new() };
     let attributive = matches!(form, Form::Before | Form::Noun("" | "의" | "인")) && !last;
-    let after = words.iter().skip(at + 1).take(if attributive { 3 } else { 0 });
-    let before = words[..at].iter().rev();
     let bearer = if attributive {
-        after.map(|word| bearer(word)).find(|bearer| *bearer != Bearer::Other)
+        noun_after(words, at).map_or(Bearer::Other, bearer)
     } else {
-        before.map(|word| bearer(word)).find(|bearer| *bearer != Bearer::Other)
+        let before = words[..at].iter().rev().take(NEAR_WORDS).map(|word| bearer(word));
+        before.into_iter().find(|bearer| *bearer != Bearer::Other).unwrap_or(Bearer::Other)
     };
-    let bearer = bearer.unwrap_or(Bearer::Other);
     if told == Blond && bearer != Bearer::Hair {
         let ending = if let Form::Noun(ending) = form { ending } else { "" };
         return HAIRS.iter().map(|hair| attach(&format!("{hair} 머리"), ending)).collect();
     }
     others(&[told], bearer).into_iter().map(|colour| write(colour, form)).collect()
+}
+
+/// The noun that the colour at word `at` stands before: the next word with a particle, or the last
+/// one.
+fn noun_after<'a>(words: &[&'a str], at: usize) -> Option<&'a str> {
+    const PARTICLES: [char; 6] = ['을', '를', '에', '로', '의', '도'];
+    let behind = &words[at + 1..words.len().min(at + 1 + NEAR_WORDS)];
+    let marked = |word: &&&str| {
+        is_subject(word) || word.ends_with(PARTICLES) || bearer(word) != Bearer::Other
+    };
+    behind.iter().find(marked).or(behind.last()).copied()
 }
 
 /// The colour that a word tells and how. 회색 and its like stand as they are before a noun too.
@@ -182,6 +206,7 @@ mod tests {
         check("배경은 초록색이다", "초록색이다", "빨간색이다", &["회색이다", "보라색이다"], &[]);
         check("눈은 회색입니다", "회색입니다", "분홍색입니다", &["갈색입니다"], &["금발입니다"]);
         check("배경이 파랗다", "파랗다", "갈색이다", &["빨갛다", "하얗다", "회색이다"], &[]);
+        check("흰 셔츠를 입은 남자", "흰", "검은", &["파란", "회색"], &["금발"]);
         check("옷이 노란색이에요", "노란색이에요", "보라색이에요", &["흰색이에요"], &[]);
     }
 

@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use super::clean;
-use super::contrast::{Axis, Contrast, Formation, Swap, kept};
+use super::contrast::{Axis, Contrast, Formation, Opposites, Swap, kept};
 use super::forms::opposites;
 use super::korean::HAVING;
 use super::korean_colour::colour_others;
-use super::korean_form::{KOREAN, noun_opposites};
+use super::korean_form::{KOREAN, noun_opposites, without_noun};
 use super::korean_negation::{affirm, denies, deny};
 
 /// Most words of a form: "서로 다른", "가득 차 있다".
@@ -17,52 +17,41 @@ const FORM_WORDS: usize = 3;
 pub(super) fn korean(text: &str, limit: usize) -> Vec<Contrast> {
     let words: Vec<&str> = text.split(' ').collect();
     let mut swaps = Vec::new();
-    let mut at = 0;
-    while at < words.len() {
-        let Some(found) = korean_opposites(&words, at) else {
-            at += 1;
-            continue;
-        };
-        at = found.words.end;
-        let mut formed = Swap::each(&found.words, found.axis, found.others);
-        for swap in formed.iter_mut().filter(|swap| swap.formation == Formation::Neutral) {
-            swap.to.clone_from(&found.without);
-        }
-        swaps.extend(formed);
+    for Opposites { axis, words: form, others } in korean_opposites(&words) {
+        let without = without_noun(&words[form.clone()].join(" "));
+        swaps.extend(Swap::each(&form, axis, others, &without));
     }
     kept(text, swaps, limit, |swap| swapped(&words, swap), || complement(text, &words))
 }
 
-/// An attribute and its opposites.
-pub(super) struct Opposites {
-    pub axis: Axis,
-    /// Indices of its words.
-    pub words: Range<usize>,
-    /// In the form that it has, the nearest first.
-    pub others: Vec<String>,
-    /// What stands in its place where it is left out.
-    pub without: String,
+/// The attributes of a Korean text and their opposites, of forms in each other the longest.
+pub(super) fn korean_opposites(words: &[&str]) -> Vec<Opposites> {
+    let mut found: Vec<Opposites> = Vec::new();
+    let mut at = 0;
+    while at < words.len() {
+        let formed = opposites_at(words, at);
+        at = formed.as_ref().map_or(at + 1, |formed| formed.words.end);
+        found.extend(formed);
+    }
+    found
 }
 
 /// The opposites of the longest form that starts at word `at`.
-pub(super) fn korean_opposites(words: &[&str], at: usize) -> Option<Opposites> {
+fn opposites_at(words: &[&str], at: usize) -> Option<Opposites> {
     (1..=FORM_WORDS.min(words.len() - at)).rev().find_map(|length| {
         let form = words[at..at + length].join(" ");
         let form = form.trim_end_matches([',', '.']);
-        let words_of = at..at + length;
         let rows = opposites(KOREAN, form);
-        if let Some((axis, _)) = rows.first() {
-            let others = rows.iter().map(|(_, other)| (*other).to_owned()).collect();
-            let without = String::new();
-            return Some(Opposites { axis: *axis, words: words_of, others, without });
-        }
-        if let Some(found) = noun_opposites(form) {
-            let (axis, others, without) = (found.axis, found.others, found.without);
-            return Some(Opposites { axis, words: words_of, others, without });
-        }
-        let others = if length == 1 { colour_others(words, at) } else { Vec::new() };
-        let (axis, without) = (Axis::Colour, String::new());
-        (!others.is_empty()).then_some(Opposites { axis, words: words_of, others, without })
+        let (axis, others) = if let Some((axis, _)) = rows.first() {
+            (*axis, rows.iter().map(|(_, other)| (*other).to_owned()).collect())
+        } else if let Some(found) = noun_opposites(form) {
+            found
+        } else if length == 1 {
+            (Axis::Colour, colour_others(words, at))
+        } else {
+            return None;
+        };
+        (!others.is_empty()).then_some(Opposites { axis, words: at..at + length, others })
     })
 }
 
@@ -151,7 +140,7 @@ mod tests {
 
     #[test]
     fn curly_hair_is_straight_hair_in_its_own_words() {
-        check("머리가 곱슬이다", &["머리가 직모이다", "머리가 생머리이다"], &[]);
+        check("머리가 곱슬이다", &["머리가 생머리이다", "머리가 직모이다"], &[]);
         check("곱슬 머리를 하고 있다", &["생머리를 하고 있다"], &[]);
         check("생머리입니다", &["곱슬머리입니다"], &[]);
     }

@@ -137,33 +137,36 @@ pub(super) const KOREAN: &[Row] = &[
     (Axis::Side, "왼쪽", "오른쪽"),
 ];
 
-/// Nouns that tell an attribute and their opposites; either takes any particle and the copula. Of
-/// hair, the third is what is left without the attribute.
-const NOUNS: &[(Axis, &str, &str, &str)] = &[
-    (Axis::Form, "곱슬머리", "생머리", "머리"),
-    (Axis::Form, "곱슬 머리", "생머리", "머리"),
-    (Axis::Form, "곱슬머리", "직모", ""),
-    (Axis::Form, "곱슬", "직모", ""),
-    (Axis::Form, "곱슬", "생머리", ""),
-];
+/// Nouns that tell an attribute, and those that tell its opposite; either takes any particle and the
+/// copula.
+const NOUNS: &[(Axis, &[&str], &[&str])] =
+    &[(Axis::Form, &["곱슬머리", "곱슬", "곱슬 머리"], &["생머리", "직모"])];
 
-/// Opposites of a noun with its ending, and what is left without the attribute.
-pub(super) struct Nouns {
-    pub axis: Axis,
-    pub others: Vec<String>,
-    pub without: String,
+/// The opposites of `form` where it is a noun of the table, with its ending.
+pub(super) fn noun_opposites(form: &str) -> Option<(Axis, Vec<String>)> {
+    let (axis, _, others, ending) = noun(form)?;
+    let others = others.iter().filter(|other| !other.contains(' '));
+    Some((axis, others.map(|other| attach(other, ending)).collect()))
 }
 
-/// The opposites of `form` where it is a noun of the table, whatever its ending.
-pub(super) fn noun_opposites(form: &str) -> Option<Nouns> {
+/// What is left of `form` without the attribute that it tells as a noun: 머리를 of 곱슬머리를.
+pub(super) fn without_noun(form: &str) -> String {
+    let of_hair = noun(form).filter(|_| form.contains("머리"));
+    of_hair.map_or_else(String::new, |(_, _, _, ending)| attach("머리", ending))
+}
+
+/// What a noun tells of, those that tell the same, those that tell the opposite, and its ending.
+fn noun(
+    form: &str,
+) -> Option<(Axis, &'static [&'static str], &'static [&'static str], &'static str)> {
     detach(form).find_map(|(noun, ending)| {
-        let rows = NOUNS.iter().filter(|(_, one, other, _)| *one == noun || *other == noun);
-        let mut rows = rows.peekable();
-        let (axis, _, _, left) = rows.peek()?;
-        let others = rows.map(|(_, one, other, _)| if *one == noun { *other } else { *one });
-        let others = others.map(|other| attach(other, ending)).collect();
-        let without = if left.is_empty() { String::new() } else { attach(left, ending) };
-        Some(Nouns { axis: *axis, others, without })
+        NOUNS.iter().find_map(|(axis, one, other)| {
+            if one.contains(&noun) {
+                Some((*axis, *one, *other, ending))
+            } else {
+                other.contains(&noun).then_some((*axis, *other, *one, ending))
+            }
+        })
     })
 }
 
@@ -172,4 +175,110 @@ pub(super) fn is_attribute(form: &str) -> bool {
     axis(KOREAN, form).is_some_and(|axis| axis != Axis::Side)
         || noun_opposites(form).is_some()
         || super::korean_colour::is_colour(form)
+}
+
+/// Endings of predicates and of what stands before a noun, the longest first where one ends in
+/// another.
+const ENDINGS: &[&str] = &[
+    "합니다",
+    "입니다",
+    "이에요",
+    "습니다",
+    "한다",
+    "하다",
+    "하는",
+    "하게",
+    "하고",
+    "하며",
+    "해요",
+    "이다",
+    "니다",
+    "아요",
+    "어요",
+    "지만",
+    "이인",
+    "한",
+    "인",
+    "은",
+    "는",
+    "운",
+    "다",
+    "고",
+    "며",
+    "이",
+];
+
+/// What the forms of one attribute have in common: 가지런 of 가지런한 and 가지런합니다, 흰색 of 하얗다. No
+/// word that stands alone.
+pub(super) fn stem(form: &str) -> String {
+    let form = form.trim_end_matches([',', '.']);
+    if let Some(colour) = super::korean_colour::name(form) {
+        return colour.to_owned();
+    }
+    if let Some((_, same, _, _)) = noun(form) {
+        return same[0].to_owned();
+    }
+    if let Some((base, _)) = form.split_once("지 않").or_else(|| form.split_once("지 못")) {
+        return format!("{}지 않", stem(base.strip_suffix('하').unwrap_or(base)));
+    }
+    let state = form.split_once(" 있").map(|(base, _)| base);
+    let past = form.strip_suffix("졌다").or_else(|| form.strip_suffix("졌습니다"));
+    if let Some(base) = past {
+        return format!("{base}지");
+    }
+    let adjective = ["스럽습니다", "스러워요", "스러운", "스럽다", "스럽게"];
+    if let Some(base) = adjective.iter().find_map(|end| form.strip_suffix(end)) {
+        return format!("{base}스럽");
+    }
+    let ending = ENDINGS.iter().find_map(|end| form.strip_suffix(end)).filter(|s| !s.is_empty());
+    let base = state.or(ending).unwrap_or(form);
+    open(base, state.is_some())
+}
+
+/// `base` with its last syllable open: ㄹ falls before ㄴ and ㅂ, and ㄴ and ㅂ may be an ending. In a
+/// state, ㅕ is ㅣ: 열려 of 열리.
+fn open(base: &str, state: bool) -> String {
+    let Some(last) = base.chars().next_back() else { return String::new() };
+    let head = &base[..base.len() - last.len_utf8()];
+    let Some(code) = (last as u32).checked_sub('가' as u32).filter(|code| *code < 11_172) else {
+        return base.to_owned();
+    };
+    // A syllable's code counts through 28 finals within 21 vowels; ㅕ is the vowel 6, ㅣ 20.
+    let (initial, vowel) = (code / 588, code % 588 / 28);
+    let vowel = if state && vowel == 6 { 20 } else { vowel };
+    let open = char::from_u32('가' as u32 + initial * 588 + vowel * 28).unwrap_or(last);
+    format!("{head}{open}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_forms_of_one_attribute_have_one_stem() {
+        for forms in [
+            &["가지런한", "가지런하다", "가지런합니다", "가지런해요"][..],
+            &["긴", "길다", "깁니다", "길어요"],
+            &["짧은", "짧다", "짧습니다"],
+            &["다른", "다르다", "다릅니다"],
+            &["고른", "고르다", "고릅니다"],
+            &["둥근", "둥글다"],
+            &["어두운", "어둡다", "어둡습니다"],
+            &["열린", "열려 있다", "열려 있습니다"],
+            &["일그러진", "일그러져 있다"],
+            &["비뚤어진", "비뚤어져 있다", "비뚤어졌다"],
+            &["자연스러운", "자연스럽다", "자연스럽습니다", "자연스러워요"],
+            &["정상적인", "정상적이다", "정상적입니다"],
+            &["짝짝이", "짝짝이인", "짝짝이다"],
+            &["고르지 않은", "고르지 않다", "고르지 못한"],
+            &["일치하는", "일치한다", "일치합니다"],
+            &["검은", "검은색이다", "검다", "까만", "검은색"],
+            &["곱슬", "곱슬 머리를", "곱슬이다"],
+        ] {
+            let stems: Vec<String> = forms.iter().map(|form| stem(form)).collect();
+            assert!(stems.iter().all(|one| *one == stems[0]), "{forms:?}: {stems:?}");
+        }
+        assert_ne!(stem("고르다"), stem("고르지 않다"));
+        assert_ne!(stem("일치하는"), stem("일치하지 않는"));
+    }
 }

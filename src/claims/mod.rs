@@ -5,7 +5,7 @@
 //! Pure text: no tensor, no clock, no file. [`split`] cuts an answer into atomic claims, each with
 //! its bytes in the answer, its [`Kind`] and the [`Rule`] that decided; [`cues`] finds what a request
 //! asks to look for; [`Templates`] make prompts of a claim, and [`contrasts`] the prompts that it is
-//! compared with.
+//! compared with; [`polarity`] tells whether what a passage says stands for a claim or against it.
 //!
 //! The rules are tables and a few patterns in English and Korean, and they err on one side: a claim
 //! that counts, relates or negates is never called a presence, for CLIP would then score it as if
@@ -18,6 +18,7 @@
 mod classify;
 mod clause;
 mod colour;
+mod complement;
 mod contrast;
 mod count;
 mod cue;
@@ -34,8 +35,11 @@ mod korean_number;
 mod korean_particle;
 mod korean_place;
 mod language;
+mod likeness;
 mod negation;
 mod place;
+mod polarity;
+mod quantity;
 mod sentence;
 mod template;
 mod token;
@@ -50,6 +54,7 @@ pub use contrast::{Axis, Contrast, Formation, contrasts};
 pub use cue::{Cue, cues};
 pub use kind::{Comparison, Kind, KindName, Relation, Rule};
 pub use language::Language;
+pub use polarity::{Polarity, polarity};
 pub use template::{Template, TemplateError, TemplateRule, Templates};
 
 /// The longest sentence, in bytes, that is cut into clauses and classified; a longer one is one

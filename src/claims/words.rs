@@ -381,9 +381,6 @@ pub(super) const HAIR: &[&str] = &[
     "braids",
 ];
 
-/// Eyes, and what is of them.
-pub(super) const EYES: &[&str] = &["eye", "eyes", "iris", "irises"];
-
 /// People.
 pub(super) const PERSONS: &[&str] = &[
     "man", "men", "woman", "women", "person", "people", "boy", "boys", "girl", "girls", "child",
