@@ -202,7 +202,7 @@ fn words(text: &str, item: Range<usize>) -> Vec<Range<usize>> {
 }
 
 /// Whether a Korean word ends in the particle 와 or 과, which its last syllable chooses.
-fn joins(word: &str) -> bool {
+pub(super) fn joins(word: &str) -> bool {
     let mut signs = word.chars().rev();
     let (Some(last), Some(before)) = (signs.next(), signs.next()) else { return false };
     let fits = match last {

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::korean_list::listed;
 use super::{Piece, clean, sentence};
 
 /// Nouns and adverbs that end like a connective.
@@ -63,11 +64,12 @@ const CONNECTIVES: &[(&str, &str)] = &[
 ];
 
 /// One word between spaces.
-struct Word<'a> {
-    span: Range<usize>,
+pub(super) struct Word<'a> {
+    /// Its bytes in the sentence.
+    pub span: Range<usize>,
     /// Without punctuation around it.
-    bare: &'a str,
-    comma: bool,
+    pub bare: &'a str,
+    pub comma: bool,
 }
 
 /// The pieces of one sentence, their spans from its start.
@@ -109,7 +111,7 @@ fn clauses(source: &str, words: &[Word<'_>], start: usize) -> Vec<Piece> {
             topic = found;
         }
         let subject = subject_of(source, left).unwrap_or_else(|| carried.clone());
-        pieces.extend(piece(source, words, from..at + 1, &carried, Some(ending)));
+        pieces.extend(told(source, words, from..at + 1, &carried, Some(ending)));
         from = at + 1;
         while from + 1 < words.len() && OPENINGS.contains(&words[from].bare) {
             from += 1;
@@ -128,8 +130,22 @@ fn clauses(source: &str, words: &[Word<'_>], start: usize) -> Vec<Piece> {
             subject
         };
     }
-    pieces.extend(piece(source, words, from..words.len(), &carried, None));
+    pieces.extend(told(source, words, from..words.len(), &carried, None));
     pieces
+}
+
+/// A clause, or one for each thing that it lists.
+fn told(
+    source: &str,
+    words: &[Word<'_>],
+    range: Range<usize>,
+    carried: &str,
+    ending: Option<(usize, &str)>,
+) -> Vec<Piece> {
+    let Some(whole) = piece(source, words, range.clone(), carried, ending) else {
+        return Vec::new();
+    };
+    listed(source, &whole, &words[range]).unwrap_or_else(|| vec![whole])
 }
 
 fn words(source: &str) -> Vec<Word<'_>> {
@@ -186,7 +202,7 @@ fn list(words: &[Word<'_>]) -> Option<Vec<usize>> {
 
 /// The bytes of a connective ending and what stands in its place, if `word` ends in one and `next`
 /// does not make a progressive or a wish of it.
-fn connective(word: &str, next: &str) -> Option<(usize, &'static str)> {
+pub(super) fn connective(word: &str, next: &str) -> Option<(usize, &'static str)> {
     if NO_CONNECTIVE.contains(&word) {
         return None;
     }
@@ -270,7 +286,7 @@ pub(super) fn is_subject(word: &str) -> bool {
     }
 }
 
-fn is_topic(word: &str) -> bool {
+pub(super) fn is_topic(word: &str) -> bool {
     is_subject(word) && word.ends_with(['은', '는'])
 }
 

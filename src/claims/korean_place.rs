@@ -30,7 +30,59 @@ const PLACES: &[(&str, Relation)] = &[
     ("앞쪽", Relation::InFrontOf),
 ];
 
+/// What holds a thing at a place that 에 marks, as it ends a sentence or stands before a noun.
+const HELD: &[(&str, Relation)] = &[
+    ("걸려", Relation::On),
+    ("걸린", Relation::On),
+    ("놓여", Relation::On),
+    ("놓인", Relation::On),
+    ("붙어", Relation::On),
+    ("붙은", Relation::On),
+    ("매달려", Relation::On),
+    ("매달린", Relation::On),
+    ("얹혀", Relation::On),
+    ("얹힌", Relation::On),
+    ("앉아", Relation::On),
+    ("앉은", Relation::On),
+    ("누워", Relation::On),
+    ("누운", Relation::On),
+    ("담겨", Relation::Inside),
+    ("담긴", Relation::Inside),
+];
+
+/// A word of place, or what holds a thing at a place.
 pub(super) fn spatial(core: &[&str]) -> Option<(Kind, Rule)> {
+    by_place(core).or_else(|| by_holding(core))
+}
+
+/// "시계가 벽에 걸려 있다", "벽에 시계가 걸려 있다", "벽에 걸린 시계".
+fn by_holding(core: &[&str]) -> Option<(Kind, Rule)> {
+    let (held, relation) = (0..core.len()).find_map(|at| {
+        HELD.iter().find(|(verb, _)| *verb == core[at]).map(|(_, relation)| (at, *relation))
+    })?;
+    let at =
+        core[..held].iter().rposition(|word| word.ends_with('에') || word.ends_with("에는"))?;
+    let subject = |words: &[&str]| words.iter().position(|word| is_subject(word));
+    let before = subject(&core[..at]);
+    let from = before.map_or(0, |subject| subject + 1);
+    let place = core[from..=at].join(" ");
+    let b = place.trim_end_matches("에는").trim_end_matches('에').to_owned();
+    let a = if let Some(subject) = before {
+        noun_phrase(&core[..=subject])
+    } else if let Some(end) = subject(&core[at + 1..held]) {
+        noun_phrase(&core[at + 1..=at + 1 + end])
+    } else {
+        let behind = &core[held + 1..];
+        let said = |word: &&str| is_subject(word) || is_predicate(word);
+        let end = behind.iter().position(said).unwrap_or(behind.len());
+        let marked = behind.get(end).is_some_and(|word| is_subject(word));
+        noun_phrase(&behind[..end + usize::from(marked)])
+    };
+    let known = !a.is_empty() && !b.is_empty() && !PICTURES.contains(&bare(&b));
+    known.then_some((Kind::Spatial { a, relation, b }, Rule::RelationWord))
+}
+
+fn by_place(core: &[&str]) -> Option<(Kind, Rule)> {
     let (at, relation) = (0..core.len()).find_map(|at| {
         let place = ["에는", "에서", "에", "의", "으로"]
             .iter()

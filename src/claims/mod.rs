@@ -30,6 +30,7 @@ mod korean_clause;
 mod korean_colour;
 mod korean_contrast;
 mod korean_form;
+mod korean_list;
 mod korean_negation;
 mod korean_number;
 mod korean_particle;

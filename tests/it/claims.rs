@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use veriframe::claims::{Kind, KindName, Language, Limits, contrasts, split};
-use veriframe::scenes::{Cue, Language as Spoken, prompts};
+use veriframe::claims::{Contrast, Kind, KindName, Language, Limits, contrasts, split};
+use veriframe::scenes::{Cue, Fact, Language as Spoken, Topic, prompts};
 
 /// How much there was to find, and how much was found as labelled.
 #[derive(Clone, Copy, Debug, Default)]
@@ -105,10 +105,10 @@ fn the_sentences_that_the_rules_were_written_with_are_understood() {
 }
 
 /// The shares at which each language stands on sentences that the rules were not written with, as
-/// measured once they were frozen: whole answers, spans, kinds. They may only rise. Of 88 claims, two
-/// Korean ones count or relate and are taken for attributes (척, a counter of ships; 벽에 걸려 있다).
+/// measured: whole answers, spans, kinds. They may only rise. No claim that counts, relates or denies
+/// is taken for one that CLIP could score.
 const HELD_OUT: [(&str, [f64; 3]); 2] =
-    [("en", [0.850, 0.923, 0.846]), ("ko", [0.833, 1.0, 0.861])];
+    [("en", [0.875, 0.934, 0.868]), ("ko", [0.925, 1.0, 0.938])];
 
 #[test]
 fn sentences_that_no_rule_was_written_for_are_understood_as_measured() {
@@ -119,6 +119,7 @@ fn sentences_that_no_rule_was_written_for_are_understood_as_measured() {
         for (share, least) in right.shares().into_iter().zip(least) {
             assert!(share >= least, "{language}: {right:?}, least {least}");
         }
+        assert_eq!(right.unsafe_kinds, 0, "{language}: {right:?}");
     }
 }
 
@@ -144,4 +145,65 @@ fn every_phrase_of_the_demo_world_meets_its_contradiction() {
         }
         println!("{language:?}: {known} of 96 are phrases of the demo world themselves");
     }
+}
+
+/// The contradictions of a text.
+fn contradictions(text: &str, language: Language) -> Vec<String> {
+    let formed = contrasts(text, language, Limits::default().max_contrasts);
+    let contradicting = formed.into_iter().filter(Contrast::is_contradiction);
+    contradicting.map(|formed| formed.text).collect()
+}
+
+#[test]
+fn every_statement_of_the_demo_world_is_one_claim_that_has_contradictions() {
+    for spoken in Spoken::ALL {
+        for fact in Fact::all() {
+            for statement in fact.statements(spoken) {
+                let claims = split(&statement, &Limits::default()).unwrap();
+                let [claim] = &claims[..] else { panic!("{statement}: {claims:?}") };
+                assert_eq!(claim.span, 0..statement.len(), "{statement}");
+                assert_eq!(claim.language.code(), spoken.code(), "{statement}");
+                let checkable = matches!(
+                    claim.kind.name(),
+                    KindName::Presence | KindName::Attribute | KindName::Part | KindName::Negation
+                );
+                assert!(checkable, "{claim:?}");
+                let found = contradictions(&claim.text, claim.language);
+                assert!(!found.is_empty(), "{claim:?}");
+                let said = fact.statements(spoken);
+                assert!(found.iter().all(|text| !said.contains(text)), "{statement}: {found:?}");
+            }
+        }
+    }
+}
+
+/// A statement with one form of a colour before a noun: 초록색 눈 and 초록 눈 are the same.
+fn folded(statement: &str) -> String {
+    statement.replace("색 ", " ")
+}
+
+/// Whether a fact tells a colour: of the backgrounds, one is only dark.
+fn is_colour(fact: Fact) -> bool {
+    let coloured = matches!(fact.topic, Topic::HairColour | Topic::EyeColour | Topic::Background);
+    coloured && !fact.statements(Spoken::English)[0].ends_with("dark")
+}
+
+#[test]
+fn a_colour_of_the_demo_world_is_contradicted_by_its_others_in_their_own_words() {
+    let mut compared = 0;
+    for spoken in Spoken::ALL {
+        let language = if spoken == Spoken::English { Language::English } else { Language::Korean };
+        for fact in Fact::all().into_iter().filter(|fact| is_colour(*fact)) {
+            let statements = fact.statements(spoken);
+            for other in fact.others().filter(|other| is_colour(*other)) {
+                for (statement, expected) in statements.iter().zip(other.statements(spoken)) {
+                    let found = contradictions(statement, language);
+                    let known = found.iter().any(|text| folded(text) == folded(&expected));
+                    assert!(known, "{statement} ↔ {expected}: {found:?}");
+                    compared += 1;
+                }
+            }
+        }
+    }
+    assert!(compared > 200, "{compared}");
 }
