@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use prost::Message;
 use tempfile::NamedTempFile;
+use veriframe::claims::{Claim, Limits as ClaimLimits, Polarity, contrasts, cues, polarity, split};
 use veriframe::models::clip::{ClipConfig, ClipTokenizer};
 use veriframe::models::inspect::inspect;
 use veriframe::models::pickle::{Limits as PickleLimits, Pickle, TorchFile};
@@ -41,13 +42,14 @@ pub struct Target {
 }
 
 /// All of them.
-pub const ALL: [Target; 10] = [
+pub const ALL: [Target; 11] = [
     Target { name: "image", run: image, seeds: Some("tests/golden/pictures") },
     Target { name: "raw", run: raw, seeds: None },
     Target { name: "pickle", run: pickle, seeds: None },
     Target { name: "archive", run: checkpoint, seeds: None },
     Target { name: "safetensors", run: checkpoint, seeds: None },
     Target { name: "text", run: text, seeds: None },
+    Target { name: "claims", run: claims, seeds: None },
     Target { name: "tokenizer", run: tokenizer, seeds: None },
     Target { name: "stream", run: stream, seeds: None },
     Target { name: "verdicts", run: verdicts, seeds: None },
@@ -158,6 +160,38 @@ pub fn text(data: &[u8]) {
     assert_eq!(tokens.ids.last(), Some(&tokenizer.end_token()));
     assert!(tokens.ids.iter().all(|id| (0..614).contains(id)), "{tokens:?}");
     assert_eq!(tokens.truncated, tokens.tokens_before > *context);
+}
+
+/// An answer, and a request with cues. Spans lie in order on the borders of characters, the limits
+/// hold, and what a claim is compared with is another text.
+pub fn claims(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let limits = ClaimLimits { max_claims: 64, max_contrasts: 4, ..ClaimLimits::default() };
+    let lies = |end: usize, span: &std::ops::Range<usize>| {
+        assert!(end <= span.start && span.start < span.end && span.end <= text.len(), "{span:?}");
+        assert!(text.get(span.clone()).is_some(), "{span:?} cuts a character");
+        span.end
+    };
+    if let Ok(found) = cues(&text, &limits) {
+        assert!(found.len() <= limits.max_cues);
+        assert!(found.iter().all(|cue| cue.text.chars().any(char::is_alphabetic)), "{found:?}");
+        found.iter().fold(0, |end, cue| lies(end, &cue.span));
+    }
+    let Ok(found) = split(&text, &limits) else { return };
+    assert!(found.len() <= limits.max_claims);
+    found.iter().fold(0, |end, claim| lies(end, &claim.span));
+    let before: Option<&Claim> = None;
+    found.iter().fold(before, |before, claim| {
+        let formed = contrasts(&claim.text, claim.language, limits.max_contrasts);
+        assert!(formed.len() <= limits.max_contrasts);
+        assert!(formed.iter().all(|formed| formed.text != claim.text), "{formed:?}");
+        // What a claim says is never on the other side of itself.
+        assert_ne!(polarity(claim, claim), Polarity::OppositeSide, "{claim:?}");
+        if let Some(before) = before {
+            std::hint::black_box(polarity(before, claim));
+        }
+        Some(claim)
+    });
 }
 
 /// A `tokenizer.json`, and a few texts for it.

@@ -129,6 +129,11 @@ fn any_text_has_tokens() {
 }
 
 #[test]
+fn any_text_is_split_into_claims() {
+    check("claims", 2000);
+}
+
+#[test]
 fn any_tokenizer_file_is_read_or_refused() {
     check("tokenizer", 1000);
 }
