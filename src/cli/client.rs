@@ -17,6 +17,8 @@ use tonic::{Request, Status};
 
 use super::options::catalog;
 use crate::config::Settings;
+use crate::proto::v1::answer_service_client::AnswerServiceClient;
+use crate::proto::v1::evidence_service_client::EvidenceServiceClient;
 use crate::proto::v1::verification_service_client::VerificationServiceClient;
 use crate::server;
 use crate::server::auth::Secret;
@@ -62,12 +64,16 @@ impl Interceptor for WithKey {
     }
 }
 
-/// The client of every command.
-pub(super) type Client = VerificationServiceClient<InterceptedService<Channel, WithKey>>;
+/// The connection of every command.
+pub(super) type Line = InterceptedService<Channel, WithKey>;
+
+/// The client of every command that verifies.
+pub(super) type Client = VerificationServiceClient<Line>;
 
 /// A connected client; a server of its own stops with it.
 pub(super) struct Session {
     pub(super) client: Client,
+    line: Line,
     own: Option<OwnServer>,
 }
 
@@ -80,7 +86,7 @@ impl Session {
     /// Connects to the server of `args`, or starts one on a free loopback port with `settings`.
     pub(super) async fn open(args: &ServerArgs, settings: &Settings) -> anyhow::Result<Self> {
         if let Some(address) = &args.server {
-            return Ok(Self { client: connect(address, args).await?, own: None });
+            return Ok(Self::over(connect(address, args).await?, None));
         }
         // It lives for this command alone: who may call it, and whether in cipher, is of no use.
         let config = server::Config {
@@ -100,21 +106,42 @@ impl Session {
             drop(stopped.await);
         };
         let done = tokio::spawn(server::run(listener, catalog, config, shutdown));
-        let client = connect(&address.to_string(), &ServerArgs::default()).await?;
-        Ok(Self { client, own: Some(OwnServer { stop, done }) })
+        let line = connect(&address.to_string(), &ServerArgs::default()).await?;
+        Ok(Self::over(line, Some(OwnServer { stop, done })))
+    }
+
+    fn over(line: Line, own: Option<OwnServer>) -> Self {
+        let client = VerificationServiceClient::new(line.clone())
+            .max_decoding_message_size(MAX_ANSWER_BYTES)
+            .max_encoding_message_size(MAX_ANSWER_BYTES);
+        Self { client, line, own }
+    }
+
+    /// A client that has answers checked, over the same connection.
+    pub(super) fn answers(&self) -> AnswerServiceClient<Line> {
+        AnswerServiceClient::new(self.line.clone())
+            .max_decoding_message_size(MAX_ANSWER_BYTES)
+            .max_encoding_message_size(MAX_ANSWER_BYTES)
+    }
+
+    /// A client of the evidence, over the same connection.
+    pub(super) fn evidence(&self) -> EvidenceServiceClient<Line> {
+        EvidenceServiceClient::new(self.line.clone())
+            .max_decoding_message_size(MAX_ANSWER_BYTES)
+            .max_encoding_message_size(MAX_ANSWER_BYTES)
     }
 
     /// Ends a server of its own, in order.
     pub(super) async fn close(self) -> anyhow::Result<()> {
         let Some(own) = self.own else { return Ok(()) };
-        drop(self.client);
+        drop((self.client, self.line));
         // It may have ended by itself; then the join tells why.
         drop(own.stop);
         own.done.await?.context("the server ended with an error")
     }
 }
 
-async fn connect(address: &str, args: &ServerArgs) -> anyhow::Result<Client> {
+async fn connect(address: &str, args: &ServerArgs) -> anyhow::Result<Line> {
     let address =
         if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
     let uri: Uri = address
@@ -140,9 +167,7 @@ async fn connect(address: &str, args: &ServerArgs) -> anyhow::Result<Client> {
         _ => format!("no server answers at {address}; start one with: veriframe serve"),
     })?;
     let with_key = WithKey(args.api_key.as_ref().map(bearer).transpose()?);
-    Ok(VerificationServiceClient::with_interceptor(channel, with_key)
-        .max_decoding_message_size(MAX_ANSWER_BYTES)
-        .max_encoding_message_size(MAX_ANSWER_BYTES))
+    Ok(InterceptedService::new(channel, with_key))
 }
 
 fn tls(args: &ServerArgs) -> anyhow::Result<ClientTlsConfig> {

@@ -1,10 +1,14 @@
 //! `veriframe eval`: the built-in world's held-out faces before the models, through the same
-//! engines that serve.
+//! engines that serve; and labelled files of answers and queries, over the wire.
 
+mod answers;
+mod dossiers;
 mod explain;
 mod faces;
 mod gallery;
+mod labelled;
 mod quality;
+mod retrieval;
 mod served;
 mod tables;
 mod zoom;
@@ -35,6 +39,9 @@ const FIRST: u64 = HELD_OUT + 100_000;
 ///   veriframe eval explain
 ///   veriframe eval quality
 ///   veriframe eval zoom
+///   veriframe eval dossiers out/cases
+///   veriframe eval retrieval out/cases/retrieval.jsonl --collection cases
+///   veriframe eval answers out/cases/answers.jsonl --collection cases
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment, args_conflicts_with_subcommands = true)]
 pub(super) struct EvalArgs {
@@ -65,6 +72,12 @@ enum EvalCommand {
     Quality(quality::QualityArgs),
     /// Measure whether heatmaps point better where the model looks closer.
     Zoom(zoom::ZoomArgs),
+    /// Make a labelled data set of people, evidence about them, and answers.
+    Dossiers(dossiers::DossiersArgs),
+    /// Measure how well evidence is found.
+    Retrieval(retrieval::RetrievalArgs),
+    /// Measure how well answers are checked, claim by claim.
+    Answers(answers::AnswersArgs),
 }
 
 impl EvalArgs {
@@ -74,7 +87,9 @@ impl EvalArgs {
             Some(EvalCommand::Explain(args)) => &args.models,
             Some(EvalCommand::Quality(args)) => &args.models,
             Some(EvalCommand::Zoom(args)) => &args.models,
-            None => &self.models,
+            Some(EvalCommand::Retrieval(args)) => &args.models,
+            Some(EvalCommand::Answers(args)) => &args.models,
+            Some(EvalCommand::Dossiers(_)) | None => &self.models,
         }
     }
 }
@@ -85,6 +100,9 @@ pub(super) fn run(args: &EvalArgs, settings: &Settings) -> anyhow::Result<()> {
         Some(EvalCommand::Explain(args)) => explain::run(args, settings),
         Some(EvalCommand::Quality(args)) => quality::run(args, settings),
         Some(EvalCommand::Zoom(args)) => zoom::run(args, settings),
+        Some(EvalCommand::Dossiers(args)) => dossiers::run(args),
+        Some(EvalCommand::Retrieval(args)) => retrieval::run(args, settings),
+        Some(EvalCommand::Answers(args)) => answers::run(args, settings),
         None => faces::run(args, settings),
     }
 }

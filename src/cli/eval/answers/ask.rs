@@ -1,0 +1,140 @@
+//! The calls: every answer, to these or those witnesses.
+
+use anyhow::Context;
+use clap::ValueEnum;
+
+use super::AnswersArgs;
+use crate::cli::client::{Session, explained};
+use crate::cli::eval::labelled::{Labelled, gather};
+use crate::cli::output;
+use crate::evaluation::dataset::AnswerLine;
+use crate::proto::v1;
+
+/// Who can be asked about a claim.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(super) enum Witness {
+    /// The whole picture.
+    Pixels,
+    /// Its parts.
+    Regions,
+    /// The detector's boxes.
+    Detector,
+    /// Passages found by the claim.
+    Text,
+    /// Passages of pictures that show the same thing.
+    Images,
+}
+
+impl Witness {
+    /// Every witness.
+    pub(super) const ALL: [Self; 5] =
+        [Self::Pixels, Self::Regions, Self::Detector, Self::Text, Self::Images];
+
+    /// The name in files.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Pixels => "pixels",
+            Self::Regions => "regions",
+            Self::Detector => "detector",
+            Self::Text => "text",
+            Self::Images => "images",
+        }
+    }
+
+    /// On the wire.
+    pub(super) const fn kind(self) -> v1::WitnessKind {
+        match self {
+            Self::Pixels => v1::WitnessKind::Pixels,
+            Self::Regions => v1::WitnessKind::Regions,
+            Self::Detector => v1::WitnessKind::Detector,
+            Self::Text => v1::WitnessKind::Text,
+            Self::Images => v1::WitnessKind::Images,
+        }
+    }
+
+    /// The witness of a testimony; `None` where it is one that this program does not know.
+    pub(super) fn of(testimony: &v1::Testimony) -> Option<Self> {
+        Self::ALL.into_iter().find(|witness| witness.kind() == testimony.witness())
+    }
+}
+
+/// Who is heard in one run.
+pub(super) struct Heard<'a> {
+    /// In tables.
+    pub(super) name: &'static str,
+    /// All that can be where empty.
+    pub(super) witnesses: &'a [Witness],
+}
+
+impl Heard<'static> {
+    /// The runs of an ablation, beside that with all.
+    pub(super) const FEWER: [Self; 4] = [
+        Self { name: "pixels and regions", witnesses: &[Witness::Pixels, Witness::Regions] },
+        Self { name: "detector", witnesses: &[Witness::Detector] },
+        Self { name: "text", witnesses: &[Witness::Text] },
+        Self { name: "images", witnesses: &[Witness::Images] },
+    ];
+}
+
+/// An answer and what the server said of it.
+pub(super) struct Asked<'a> {
+    pub(super) line: &'a AnswerLine,
+    pub(super) response: v1::VerifyAnswerResponse,
+}
+
+/// Asks about every line; about those before Ctrl-C where there is one.
+pub(super) async fn ask<'a>(
+    session: &Session,
+    args: &AnswersArgs,
+    lines: &'a Labelled<AnswerLine>,
+    heard: &Heard<'_>,
+) -> anyhow::Result<Vec<Asked<'a>>> {
+    let bar = output::progress(lines.lines.len() as u64, "answers");
+    bar.set_message(heard.name);
+    let jobs = lines.lines.iter().map(|line| {
+        let mut client = session.answers();
+        async move {
+            let request = request(args, lines, line, heard).await?;
+            let response = client.verify_answer(request).await;
+            let response = response.map_err(|status| explained(&status));
+            let response = response.with_context(|| line.id.clone())?.into_inner();
+            Ok(Asked { line, response })
+        }
+    });
+    let asked = gather(jobs, args.parallel as usize, &bar).await;
+    bar.finish_and_clear();
+    asked
+}
+
+async fn request(
+    args: &AnswersArgs,
+    lines: &Labelled<AnswerLine>,
+    line: &AnswerLine,
+    heard: &Heard<'_>,
+) -> anyhow::Result<v1::VerifyAnswerRequest> {
+    let image = lines.image(line.image.as_deref()).await?;
+    Ok(v1::VerifyAnswerRequest {
+        question: line.question.clone(),
+        answer: line.answer.clone(),
+        images: image.into_iter().collect(),
+        evidence: args.collection.as_ref().map(|collection| v1::EvidenceScope {
+            collection: collection.clone(),
+            filter: filter(line),
+            limit: args.chunks,
+            min_same_cosine: args.min_same_cosine,
+        }),
+        witnesses: heard.witnesses.iter().map(|witness| witness.kind().into()).collect(),
+        ..Default::default()
+    })
+}
+
+fn filter(line: &AnswerLine) -> Option<v1::EvidenceFilter> {
+    use v1::metadata_condition::Condition;
+    let condition = |(name, value): (&String, &String)| v1::MetadataCondition {
+        name: name.clone(),
+        condition: Some(Condition::AnyOf(v1::TextList { values: vec![value.clone()] })),
+        negated: false,
+    };
+    let conditions: Vec<_> = line.filter.iter().map(condition).collect();
+    (!conditions.is_empty()).then(|| v1::EvidenceFilter { conditions, ..Default::default() })
+}
