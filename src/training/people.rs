@@ -52,9 +52,61 @@ pub fn batch(
     Ok(People { faces, specs, stated })
 }
 
+impl People {
+    /// One batch of several; the first half is all their first halves.
+    pub fn joined(batches: &[&Self]) -> Self {
+        let mut joined = Self {
+            faces: Faces {
+                side_px: batches.first().map_or(0, |first| first.faces.side_px),
+                grid: batches.first().map_or(0, |first| first.faces.grid),
+                pixels: vec![],
+                sites: vec![],
+                present: vec![],
+                captions: vec![],
+            },
+            specs: vec![],
+            stated: vec![],
+        };
+        for half in [0, 1] {
+            for batch in batches {
+                let faces = &mut joined.faces;
+                faces.pixels.extend(halved(&batch.faces.pixels, half));
+                faces.sites.extend(halved(&batch.faces.sites, half));
+                faces.present.extend(halved(&batch.faces.present, half));
+                faces.captions.extend_from_slice(halved(&batch.faces.captions, half));
+                joined.specs.extend_from_slice(halved(&batch.specs, half));
+                joined.stated.extend_from_slice(halved(&batch.stated, half));
+            }
+        }
+        joined
+    }
+}
+
+/// The first or the second half.
+fn halved<T>(all: &[T], half: usize) -> &[T] {
+    let (first, second) = all.split_at(all.len() / 2);
+    [first, second][half]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn joined_batches_keep_their_halves_apart() {
+        let format = FaceFormat { pairs: 2, side_px: 16, grid: 2 };
+        let texts = tokenizer::learn(&["The hair is black".to_owned()], 10).unwrap();
+        let [one, other] = [3, 4].map(|step| batch(&format, &texts, (1, step), true).unwrap());
+        let joined = People::joined(&[&one, &other]);
+        let order: Vec<&FaceSpec> =
+            [&one.specs[..2], &other.specs[..2], &one.specs[2..]].into_iter().flatten().collect();
+        assert!(joined.specs.iter().take(6).eq(order));
+        assert_eq!(joined.faces.captions[2], other.faces.captions[0]);
+        let (sites, present) = joined.faces.truth_tensors(tch::Device::Cpu);
+        assert_eq!((sites.size(), present.size()), (vec![8, 4, 4], vec![8, 4]));
+        assert_eq!(joined.faces.pixels.len(), 8 * 3 * 16 * 16);
+        assert_eq!(joined.faces.present[8..12], other.faces.present[..4]);
+    }
 
     #[test]
     fn the_second_half_shows_the_same_people_elsewhere() {

@@ -10,7 +10,7 @@ use super::objective::{DenseReading, Loss};
 use super::people::People;
 use super::statement_losses::{Choice, UNTOLD, choose, contain, judge, match_up, same_meaning};
 use super::statements::{Drawn, Meaning, Row, WORDINGS};
-use crate::models::clip::{Clip, Encoded, TapPlan, normalised};
+use crate::models::clip::{Clip, Encoded, normalised};
 use crate::scenes::{FaceSpec, Fact, Language, Topic};
 
 /// What cosines of two texts, or of two pictures, are scaled by. It is fixed, so that texts keep
@@ -47,16 +47,12 @@ impl StatementObjective<'_> {
         self.losses_of_texts(&self.embed(people), people)
     }
 
-    /// Every part of the loss on one batch.
-    pub fn losses(&self, people: &People) -> Vec<Loss> {
+    /// Every part of the loss on one batch, of which `encoded` has the last block's tape.
+    pub fn losses(&self, people: &People, encoded: &Encoded) -> Vec<Loss> {
         let texts = self.embed(people);
         let mut losses = self.losses_of_texts(&texts, people);
-        let encoded = self
-            .clip
-            .vision
-            .encode(&people.faces.pixel_tensor(self.drawn.ids.device()), TapPlan::LastBlock);
-        losses.extend(self.losses_of_pictures(&encoded, &texts, people));
-        losses.extend(self.losses_of_cues(&encoded, people));
+        losses.extend(self.losses_of_pictures(encoded, &texts, people));
+        losses.extend(self.losses_of_cues(encoded, people));
         losses
     }
 

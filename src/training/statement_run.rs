@@ -1,10 +1,14 @@
 //! Trains the evidence model: a second demo CLIP, which reads statements of fact.
 //!
 //! Its image tower begins from the trained demo CLIP's, which sees the cues already; its text tower
-//! begins from nothing, first on texts alone, where a step costs a tenth, then with pictures.
+//! begins from nothing. The run has three stages, and each does what is cheap first: texts alone;
+//! then texts and the image tower's last block, on a pool of faces whose inputs to that block are
+//! computed once; then everything on new faces.
 
 use std::path::{Path, PathBuf};
 
+use rand::Rng;
+use rand::seq::IndexedRandom;
 use tch::{Device, Kind, Tensor};
 use tokenizers::Tokenizer;
 
@@ -20,12 +24,12 @@ use super::statement_objective::StatementObjective;
 use super::statement_validate::validate;
 use super::statements::{StatementBank, entries, passage};
 use super::{TrainingError, tokenizer};
-use crate::models::clip::{Activation, Clip, ClipConfig, TextConfig, VisionConfig};
+use crate::models::clip::{Activation, Clip, ClipConfig, TapPlan, TextConfig, VisionConfig};
 use crate::models::weights::{Weights, WeightsError};
 use crate::scenes::{FaceSpec, HELD_OUT};
 
 /// Steps of a full run, those on texts alone included.
-pub const STEPS: u64 = 2000;
+pub const STEPS: u64 = 1100;
 /// Folder of the finished model below the out folder.
 pub const FOLDER: &str = "evidence";
 /// The run's device: a demo model is small enough for any CPU.
@@ -52,11 +56,17 @@ pub struct StatementRecipe {
     pub merges: usize,
     /// People in a batch; twice as many pictures.
     pub people: usize,
-    /// Highest learning rate while there are only texts, and with pictures.
-    pub rates: [f64; 2],
+    /// Highest learning rate of each stage.
+    pub rates: [f64; 3],
     /// Steps on texts alone, at the start.
     pub text_steps: u64,
-    /// Steps over which each learning rate rises.
+    /// Steps on the pool, after those.
+    pub pool_steps: u64,
+    /// Batches of faces in the pool.
+    pub pool_batches: u64,
+    /// Batches of the pool that a step takes together.
+    pub pool_batches_a_step: usize,
+    /// Steps over which the learning rate of each stage rises.
     pub warmup: u64,
     /// Steps between checkpoints.
     pub checkpoint_every: u64,
@@ -97,8 +107,11 @@ impl StatementRecipe {
             start_blocks: vec![0, 1, 3],
             merges: 600,
             people: 12,
-            rates: [2e-3, 7e-4],
+            rates: [2e-3, 1e-3, 5e-4],
             text_steps: 400,
+            pool_steps: 400,
+            pool_batches: 100,
+            pool_batches_a_step: 3,
             warmup: 50,
             checkpoint_every: 100,
             validate_every: 400,
@@ -127,32 +140,47 @@ pub fn train_statements(
     let mut run = StatementRun::open(recipe, options)?;
     let parameters: usize = run.weights.tensors().iter().map(|(_, tensor)| tensor.numel()).sum();
     observer.note(&format!("evidence: {parameters} parameters, from step {}", run.step));
-    let steps = run.step..options.steps;
     let (format, texts, seed) = (recipe.format(), run.tokenizer.clone(), options.seed);
-    let text_steps = recipe.text_steps;
-    let batches = faces::draw_ahead(steps.clone(), move |step| {
-        people::batch(&format, &texts, (seed, step), step >= text_steps)
-    });
-    for _ in steps {
+    let (first, ends) = (run.step, recipe.ends(options.steps));
+    let drawn = move |step: u64| people::batch(&format, &texts, (seed, step), step >= ends[1]);
+    let batches = faces::draw_ahead(first..options.steps, drawn);
+    let mut pool = Vec::new();
+    for step in first..options.steps {
         let people = batches.recv().map_err(|_| TrainingError::Drawing)??;
-        let figures = run.train(&people)?;
+        if step < ends[1] && step >= ends[0] && pool.is_empty() {
+            observer.note("computing the pool");
+            pool = run.pool()?;
+        }
+        let figures = run.train(&people, &pool)?;
         observer.progress(&Progress { step: run.step, steps: options.steps, figures: &figures });
         let (last, stop) = (run.step == options.steps, observer.stop_requested());
         if last || stop || run.step.is_multiple_of(recipe.checkpoint_every) {
             run.save()?;
         }
-        if last || (run.step > text_steps && run.step.is_multiple_of(recipe.validate_every)) {
-            let clip = Clip::new(&run.weights, &run.config, DEVICE, Kind::Float)?;
-            let held_out =
-                validate(&clip, &run.tokenizer, &recipe.format(), recipe.validation_faces)?;
-            observer.note(&format!("step {}\n{held_out}", run.step));
-            export(&options.out.join(FOLDER), &run.weights, &run.config, &run.tokenizer)?;
+        if last || (run.step > ends[0] && run.step.is_multiple_of(recipe.validate_every)) {
+            observer.note(&run.validate()?);
         }
         if stop && !last {
             return Ok(Outcome::Stopped(run.step));
         }
     }
     Ok(Outcome::Finished)
+}
+
+impl StatementRecipe {
+    /// The step at which each of the three stages ends.
+    fn ends(&self, steps: u64) -> [u64; 3] {
+        let texts = self.text_steps.min(steps);
+        [texts, (texts + self.pool_steps).min(steps), steps]
+    }
+}
+
+/// Faces whose tokens at the last block's input are known.
+struct Pooled {
+    /// The faces without their pixels.
+    people: People,
+    /// `[B, N, D]` f16.
+    last_input: Tensor,
 }
 
 /// The running state.
@@ -201,8 +229,49 @@ impl<'a> StatementRun<'a> {
         Ok(Self { recipe, options, config, tokenizer, bank, weights, optimiser, step })
     }
 
-    /// One step on one batch: of texts alone at first.
-    fn train(&mut self, people: &People) -> Result<Vec<(&'static str, f64)>, TrainingError> {
+    /// Draws the pool and takes it through every block but the last.
+    fn pool(&self) -> Result<Vec<Pooled>, TrainingError> {
+        let clip = Clip::new(&self.weights, &self.config, DEVICE, Kind::Float)?;
+        let (format, texts) = (self.recipe.format(), self.tokenizer.clone());
+        // Another stream of chance than the other stages'.
+        let seed = self.options.seed ^ u64::MAX / 3;
+        let batches = faces::draw_ahead(0..self.recipe.pool_batches, move |batch| {
+            people::batch(&format, &texts, (seed, batch), true)
+        });
+        tch::no_grad(|| {
+            let encoded = |people: Result<People, TrainingError>| -> Result<Pooled, TrainingError> {
+                let mut people = people?;
+                let pixels = people.faces.pixel_tensor(DEVICE);
+                people.faces.pixels = vec![];
+                let tape = clip.vision.encode(&pixels, TapPlan::LastBlock).tape;
+                let tape = tape.ok_or(TrainingError::Drawing)?;
+                Ok(Pooled { people, last_input: tape.last_input.to_kind(Kind::Half) })
+            };
+            batches.iter().map(encoded).collect()
+        })
+    }
+
+    /// Some batches of the pool as one, with their tokens.
+    fn from_pool(&self, pool: &[Pooled], chance: &mut impl Rng) -> (People, Tensor) {
+        let count = self.recipe.pool_batches_a_step;
+        let chosen: Vec<&Pooled> = pool.choose_multiple(chance, count).collect();
+        let people: Vec<&People> = chosen.iter().map(|pooled| &pooled.people).collect();
+        let halves = chosen.iter().map(|pooled| pooled.last_input.chunk(2, 0));
+        let (first, second): (Vec<_>, Vec<_>) = halves
+            .filter_map(|mut pair| Some((pair.pop()?, pair.pop()?)))
+            .map(|(b, a)| (a, b))
+            .unzip();
+        let halves: Vec<Tensor> = first.into_iter().chain(second).collect();
+        let tokens = Tensor::cat(&halves, 0).to_kind(Kind::Float);
+        (People::joined(&people), tokens)
+    }
+
+    /// One step: on the batch, or on batches of the pool in its stage.
+    fn train(
+        &mut self,
+        people: &People,
+        pool: &[Pooled],
+    ) -> Result<Vec<(&'static str, f64)>, TrainingError> {
         let clip = Clip::new(&self.weights, &self.config, DEVICE, Kind::Float)?;
         let reading = DenseReading::new(&self.weights.root(DEVICE, Kind::Float), &self.config)?;
         let mut chance = faces::chance(!self.options.seed, self.step);
@@ -214,11 +283,25 @@ impl<'a> StatementRun<'a> {
             nulls: self.bank.nulls(),
             end: self.bank.end(),
         };
-        let losses: Vec<Loss> = if self.step < self.recipe.text_steps {
+        let [texts, pooled, _] = self.recipe.ends(self.options.steps);
+        let losses: Vec<Loss> = if self.step < texts {
             objective.text_losses(people)
+        } else if self.step < pooled {
+            let (people, tokens) = self.from_pool(pool, &mut chance);
+            objective.losses(&people, &clip.vision.finish(&tokens))
         } else {
-            objective.losses(people)
+            let pixels = people.faces.pixel_tensor(DEVICE);
+            objective.losses(people, &clip.vision.encode(&pixels, TapPlan::LastBlock))
         };
+        self.update(&clip, &losses)
+    }
+
+    /// One step down the sum of the losses; the figures to report.
+    fn update(
+        &mut self,
+        clip: &Clip,
+        losses: &[Loss],
+    ) -> Result<Vec<(&'static str, f64)>, TrainingError> {
         let total: Tensor = losses.iter().map(|loss| &loss.value * loss.weight).sum();
         let value = total.double_value(&[]);
         if !value.is_finite() {
@@ -234,21 +317,26 @@ impl<'a> StatementRun<'a> {
         Ok(figures)
     }
 
-    /// The learning rate of this step: each of the two parts of the run has its own warm-up.
+    /// The learning rate of this step: each stage has its own warm-up, and falls to a tenth but for
+    /// the last, which falls to a hundredth.
     fn rate(&self) -> f64 {
-        let (recipe, texts) = (self.recipe, self.recipe.text_steps);
-        let [alone, together] = recipe.rates;
-        let schedule = |peak: f64, floor: f64, steps: u64| Schedule {
-            peak,
-            floor,
-            warmup: recipe.warmup.min(steps),
-            steps,
-        };
-        if self.step < texts {
-            return schedule(alone, together, texts).rate(self.step);
-        }
-        let steps = self.options.steps.saturating_sub(texts);
-        schedule(together, together * 0.01, steps).rate(self.step - texts)
+        let ends = self.recipe.ends(self.options.steps);
+        let stage = ends.iter().position(|&end| self.step < end).unwrap_or(ends.len() - 1);
+        let begin = if stage == 0 { 0 } else { ends[stage - 1] };
+        let (peak, steps) = (self.recipe.rates[stage], ends[stage] - begin);
+        let floor = peak * if stage + 1 == ends.len() { 0.01 } else { 0.1 };
+        let warmup = self.recipe.warmup.min(steps);
+        Schedule { peak, floor, warmup, steps }.rate(self.step - begin)
+    }
+
+    /// Measures the net as it is, and exports it; what was measured.
+    fn validate(&self) -> Result<String, TrainingError> {
+        let clip = Clip::new(&self.weights, &self.config, DEVICE, Kind::Float)?;
+        let (format, faces) = (self.recipe.format(), self.recipe.validation_faces);
+        let held_out = validate(&clip, &self.tokenizer, &format, faces)?;
+        let folder = self.options.out.join(FOLDER);
+        export(&folder, &self.weights, &self.config, &self.tokenizer)?;
+        Ok(format!("step {}\n{held_out}", self.step))
     }
 
     fn save(&self) -> Result<(), TrainingError> {

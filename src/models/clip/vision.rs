@@ -141,6 +141,26 @@ impl VisionTower {
         Encoded { embedding, tape: Some(tape) }
     }
 
+    /// Embeddings and the last block's tape, of tokens at the last block's input, `[B, N, D]` f32, as
+    /// [`Tape::last_input`] keeps them. Of what came before, the tape knows nothing: its other parts
+    /// are undefined tensors. For training the tower's end on inputs that were computed once.
+    pub fn finish(&self, last_input: &Tensor) -> Encoded {
+        let (tap, context) = self.last_block(last_input);
+        let residual = class_token(last_input);
+        let (last, mlp) = self.after_attention(&context, &residual);
+        let tape = Tape {
+            blocks: vec![BlockTap { mlp, ..tap }],
+            embedded: Tensor::new(),
+            residual,
+            context,
+            last_input: last_input.shallow_clone(),
+            earlier_inputs: Vec::new(),
+            pixels: Tensor::new(),
+            last,
+        };
+        Encoded { embedding: self.project(&tape.last), tape: Some(tape) }
+    }
+
     /// How many blocks there are.
     pub fn depth(&self) -> usize {
         self.blocks.len() + 1
