@@ -196,7 +196,7 @@ fn lies(one: Rect, relation: Relation, other: Rect) -> Option<bool> {
 }
 
 /// For where it holds of all, against where it holds of none.
-fn agreed(held: &[Option<bool>], boxes: Vec<&Detected>) -> Result<Judged<'_>, String> {
+fn agreed<'a>(held: &[Option<bool>], boxes: Vec<&'a Detected>) -> Result<Judged<'a>, String> {
     let weakest = boxes.iter().map(|found| found.confidence).fold(1.0, f32::min);
     if held.iter().all(|one| *one == Some(true)) {
         Ok((weakest, boxes))

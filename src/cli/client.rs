@@ -15,11 +15,12 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Uri};
 use tonic::{Request, Status};
 
-use super::options::catalog;
+use super::options::{catalog, store};
 use crate::config::Settings;
 use crate::proto::v1::answer_service_client::AnswerServiceClient;
 use crate::proto::v1::evidence_service_client::EvidenceServiceClient;
 use crate::proto::v1::verification_service_client::VerificationServiceClient;
+use crate::retrieval::Library;
 use crate::server;
 use crate::server::auth::Secret;
 
@@ -94,9 +95,13 @@ impl Session {
             auth: server::auth::Config::default(),
             ..settings.server.clone()
         };
+        let (store, answers) = (store(&settings.evidence).await?, settings.answers.clone());
         let settings = settings.clone();
         let catalog = tokio::task::spawn_blocking(move || catalog(&settings));
         let catalog = Arc::new(catalog.await??);
+        let image_limits = config.image_limits;
+        let library = store.map(|store| Library::new(store, Arc::clone(&catalog), image_limits));
+        let offer = server::Offer { catalog, library, answers };
         let listener =
             TcpListener::bind(("127.0.0.1", 0)).await.context("no free loopback port")?;
         let address = listener.local_addr()?;
@@ -105,7 +110,7 @@ impl Session {
             // A dropped sender means the same as a message: stop.
             drop(stopped.await);
         };
-        let done = tokio::spawn(server::run(listener, catalog, config, shutdown));
+        let done = tokio::spawn(server::run(listener, offer, config, shutdown));
         let line = connect(&address.to_string(), &ServerArgs::default()).await?;
         Ok(Self::over(line, Some(OwnServer { stop, done })))
     }

@@ -7,6 +7,7 @@ mod client;
 mod config;
 mod demo;
 mod eval;
+mod filter;
 mod images;
 mod inspect;
 mod keys;
@@ -19,6 +20,7 @@ mod train;
 mod trust;
 mod verdicts;
 mod verify;
+mod verify_answer;
 
 use clap::{Parser, Subcommand};
 use options::flags;
@@ -48,6 +50,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Check pictures against prompts and show a table.
     Verify(verify::VerifyArgs),
+    /// Check a generated answer against pictures and evidence, claim by claim.
+    VerifyAnswer(verify_answer::VerifyAnswerArgs),
     /// Stream a generated clip through a server with the built-in models and leave a report.
     Demo(demo::DemoArgs),
     /// Measure accuracy, mean average precision and heatmap localisation.
@@ -74,6 +78,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(_) => serve::run(settings),
         Command::Verify(args) => verify::run(&args, &settings),
+        Command::VerifyAnswer(args) => verify_answer::run(&args, &settings),
         Command::Demo(args) => demo::run(&args, &settings),
         Command::Eval(args) => eval::run(&args, &settings),
         Command::Models(command) => inspect::run(&command),
@@ -94,6 +99,7 @@ impl Cli {
         let loaded = match &self.command {
             Command::Serve(args) => args.models.load(with(args.flags())),
             Command::Verify(args) => args.models.load(with(Vec::new())),
+            Command::VerifyAnswer(args) => args.models.load(with(Vec::new())),
             Command::Demo(args) => args.models.load(with(Vec::new())),
             Command::Eval(args) => args.models().load(with(Vec::new())),
             Command::Models(_) | Command::Keys(_) | Command::Config(_) | Command::Train(_) => {

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::client::{ServerArgs, Session, explained};
-use super::evidence::{FilterArg, filter};
+use super::filter::{FilterArg, filter};
 use super::options::ModelArgs;
 use super::output;
 use crate::config::Settings;
@@ -305,8 +305,7 @@ fn claim_row(
     numbers.sort_unstable();
     numbers.dedup();
     let claim = result.claim.clone().unwrap_or_default();
-    let mut row =
-        vec![claim.text, status_name(result.status()), probability(result.confidence)];
+    let mut row = vec![claim.text, status_name(result.status()), probability(result.confidence)];
     row.extend(witnesses.iter().map(|&witness| said(witness)));
     row.push(result.reasons().map(reason_name).collect::<Vec<_>>().join(", "));
     row.push(numbers.iter().map(|at| format!("[{at}]")).collect::<Vec<_>>().join(" "));

@@ -140,7 +140,7 @@ pub async fn run_guarded(
     let config = Arc::new(config);
     let (health, health_service) = Health::new();
     let life = Arc::new(Life::begin(Arc::clone(&catalog), Arc::clone(&config), health));
-    let mut routes = services(offer, Arc::clone(&config), &life, loopback);
+    let mut routes = services(offer, &config, &life, loopback);
     routes.add_service(health_service);
     if config.auth.reflection {
         routes.add_service(reflection().build_v1()?);
@@ -173,11 +173,11 @@ pub async fn run_guarded(
 }
 
 /// All services but health and reflection.
-fn services(offer: Offer, config: Arc<Config>, life: &Arc<Life>, loopback: bool) -> RoutesBuilder {
+fn services(offer: Offer, config: &Arc<Config>, life: &Arc<Life>, loopback: bool) -> RoutesBuilder {
     let Offer { catalog, library, answers } = offer;
     let answering = Answering {
         catalog: Arc::clone(&catalog),
-        config: Arc::clone(&config),
+        config: Arc::clone(config),
         draining: life.draining(),
     };
     let streams = Streams::new(config.streams);

@@ -148,7 +148,7 @@ async fn bad_input_is_refused_with_its_field() {
     let request = v1::VerifyAnswerRequest { evidence, ..about("A dog.", 1) };
     let status = client.verify_answer(request).await.unwrap_err();
     assert_eq!(status.code(), Code::FailedPrecondition, "{status:?}");
-    assert!(status.message().contains("keeps no evidence"), "{status:?}");
+    assert!(status.message().contains("no evidence is kept"), "{status:?}");
     let request = v1::VerifyAnswerRequest { model: Some("none".into()), ..about("A dog.", 1) };
     let status = client.verify_answer(request).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
