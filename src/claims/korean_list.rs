@@ -91,7 +91,7 @@ const THINGS: &[&str] = &[
 /// The pieces of the clause `whole` with these words, one for each thing that it lists; none where it
 /// lists nothing, or tells of all at once. What stands before the list and behind it is told of each.
 pub(super) fn listed(source: &str, whole: &Piece, words: &[Word<'_>]) -> Option<Vec<Piece>> {
-    let first = (0..words.len()).find(|&at| joined(words[at].bare).is_some())?;
+    let first = (0..words.len()).find(|&at| joined(words, at).is_some())?;
     let relates = |word: &Word<'_>| RELATING.iter().any(|start| word.bare.starts_with(start));
     if words.iter().any(relates) {
         return None;
@@ -116,7 +116,7 @@ pub(super) fn listed(source: &str, whole: &Piece, words: &[Word<'_>]) -> Option<
     for thing in &things {
         let closing = thing.end == last.end;
         let word = &words[thing.end - 1];
-        let bare = if closing { noun } else { joined(word.bare)? };
+        let bare = if closing { noun } else { joined(words, thing.end - 1)?.0 };
         let start =
             if pieces.is_empty() { words[0].span.start } else { words[thing.start].span.start };
         let offset = source[word.span.clone()].find(word.bare)?;
@@ -138,16 +138,15 @@ fn things(words: &[Word<'_>], first: usize) -> Option<Vec<Range<usize>>> {
         .rposition(|word| is_subject(word.bare) || place(word.bare))
         .map_or(0, |at| at + 1);
     let mut things: Vec<Range<usize>> = std::iter::once(start..first + 1).collect();
-    let mut from = first + 1;
+    let mut from = joined(words, first)?.1;
     let end = loop {
         let until = words.len().min(from + LAST_WORDS);
         let marks = |word: &str| is_subject(word) || word.ends_with(['을', '를']);
-        let at =
-            (from..until).find(|&at| joined(words[at].bare).is_some() || marks(words[at].bare))?;
+        let at = (from..until).find(|&at| joined(words, at).is_some() || marks(words[at].bare))?;
         things.push(from..at + 1);
-        from = at + 1;
-        if joined(words[at].bare).is_none() {
-            break from;
+        match joined(words, at) {
+            Some((_, next)) => from = next,
+            None => break at + 1,
         }
     };
     let said = words.get(end)?.bare;
@@ -170,13 +169,17 @@ fn things(words: &[Word<'_>], first: usize) -> Option<Vec<Range<usize>>> {
     ((had || there) && clean && !shared).then_some(things)
 }
 
-/// The noun that a word joins to the next one.
-fn joined(word: &str) -> Option<&str> {
+/// The noun that word `at` joins to the next one, and the index of the next one.
+fn joined<'a>(words: &[Word<'a>], at: usize) -> Option<(&'a str, usize)> {
+    let word = words[at].bare;
+    if words.get(at + 1).is_some_and(|next| next.bare == "및") {
+        return Some((word, at + 2));
+    }
     if let Some(noun) = word.strip_suffix("하고") {
-        return THINGS.contains(&noun).then_some(noun);
+        return THINGS.contains(&noun).then_some((noun, at + 1));
     }
     let cut = word.len() - word.chars().next_back().map_or(0, char::len_utf8);
-    (joins(word) && !VERBS.contains(&word)).then(|| &word[..cut])
+    (joins(word) && !VERBS.contains(&word)).then(|| (&word[..cut], at + 1))
 }
 
 #[cfg(test)]
@@ -215,6 +218,7 @@ mod tests {
                 ("목걸이를 착용했다", "목걸이를 착용했다"),
             ],
         );
+        check("접시 및 컵이 있다.", &[("접시", "접시가 있다"), ("컵이 있다", "컵이 있다")]);
         check(
             "개 두 마리와 고양이 한 마리가 있다.",
             &[
