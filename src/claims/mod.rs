@@ -5,7 +5,7 @@
 //! Pure text: no tensor, no clock, no file. [`split`] cuts an answer into atomic claims, each with
 //! its bytes in the answer, its [`Kind`] and the [`Rule`] that decided; [`cues`] finds what a request
 //! asks to look for; [`Templates`] make prompts of a claim, and [`contrasts`] the prompts that it is
-//! compared with; [`polarity`] tells whether what a passage says stands for a claim or against it.
+//! compared with; [`polarity()`] tells whether what a passage says stands for a claim or against it.
 //!
 //! The rules are tables and a few patterns in English and Korean, and they err on one side: a claim
 //! that counts, relates or negates is never called a presence, for CLIP would then score it as if
