@@ -98,7 +98,12 @@ pub(super) fn sources(models: &Models) -> anyhow::Result<Vec<ModelSource>> {
         name: name.to_owned(),
         path: models.demo.join(path),
     };
-    let sources = vec![demo("clip", "clip"), demo("yolo", "yolo/face-parts.safetensors")];
+    // The first by name is the default CLIP: "clip".
+    let sources = vec![
+        demo("clip", "clip"),
+        demo("evidence", "evidence"),
+        demo("yolo", "yolo/face-parts.safetensors"),
+    ];
     for source in &sources {
         anyhow::ensure!(
             source.path.exists(),

@@ -2,33 +2,24 @@
 //! cue, with the cue masks as a teacher of the heatmaps.
 
 use rand::Rng;
-use tch::{Device, Kind, Tensor};
-use tokenizers::Tokenizer;
+use tch::{Kind, Tensor};
 
-use super::adamw::{AdamConfig, AdamW};
+use super::TrainingError;
 use super::export::export;
 use super::faces::{self, FaceFormat, Faces};
-use super::objective::{DenseReading, Objective};
+use super::objective::Objective;
 use super::prompts::{self, PromptBank};
-use super::run::{
-    Checkpoint, Observer, Outcome, Progress, Schedule, TrainOptions, save_checkpoint,
-};
+use super::run::{Observer, Outcome, Progress, Schedule, TrainOptions};
+use super::trainee::{Beginning, DEVICE, Trainee};
 use super::validate::validate;
-use super::{TrainingError, tokenizer};
-use crate::models::clip::{Activation, Clip, ClipConfig, TextConfig, VisionConfig};
+use crate::models::clip::{Activation, ClipConfig, TextConfig, VisionConfig};
 use crate::models::weights::Weights;
 use crate::scenes::{FaceSpec, HELD_OUT, Language, caption};
 
 /// Steps of a full run.
 pub const STEPS: u64 = 5000;
-/// Largest logit scale, as in the published recipe.
-const SCALE_LIMIT: f64 = 100.0;
-/// The run's device: a demo model is small enough for any CPU.
-const DEVICE: Device = Device::Cpu;
-/// File of the checkpoint below the out folder.
-const CHECKPOINT: &str = "clip.checkpoint.safetensors";
-/// File of the vocabulary below the out folder.
-const TOKENIZER: &str = "clip.tokenizer.json";
+/// Name of the run's files and of the finished model's folder.
+const NAME: &str = "clip";
 /// Faces whose captions the vocabulary is learnt from.
 const CORPUS_FACES: u64 = 2000;
 
@@ -120,27 +111,29 @@ pub fn train_clip_as(
 ) -> Result<Outcome, TrainingError> {
     options.prepare()?;
     let mut run = ClipRun::open(recipe, options)?;
-    observer.note(&format!("clip: {} parameters, from step {}", run.parameters(), run.step));
-    let steps = run.step..options.steps;
-    let (format, texts, seed) = (recipe.format(), run.tokenizer.clone(), options.seed);
+    let steps = run.trainee.step..options.steps;
+    observer.note(&format!(
+        "clip: {} parameters, from step {}",
+        run.trainee.parameters(),
+        steps.start
+    ));
+    let (format, texts, seed) = (recipe.format(), run.trainee.tokenizer.clone(), options.seed);
     let batches =
         faces::draw_ahead(steps.clone(), move |step| faces::batch(&format, &texts, (seed, step)));
     for _ in steps {
         let faces = batches.recv().map_err(|_| TrainingError::Drawing)??;
         let figures = run.train(&faces)?;
-        observer.progress(&Progress { step: run.step, steps: options.steps, figures: &figures });
-        let (last, stop) = (run.step == options.steps, observer.stop_requested());
-        if last || stop || run.step.is_multiple_of(recipe.checkpoint_every) {
-            run.save()?;
+        let step = run.trainee.step;
+        observer.progress(&Progress { step, steps: options.steps, figures: &figures });
+        let (last, stop) = (step == options.steps, observer.stop_requested());
+        if last || stop || step.is_multiple_of(recipe.checkpoint_every) {
+            run.trainee.save()?;
         }
-        if last || run.step.is_multiple_of(recipe.validate_every) {
-            let (clip, faces) = (run.clip()?, recipe.validation_faces);
-            let held_out = validate(&clip, &run.tokenizer, &recipe.format(), faces)?;
-            observer.note(&format!("step {}\n{held_out}", run.step));
-            export(&options.out.join("clip"), &run.weights, &run.config, &run.tokenizer)?;
+        if last || step.is_multiple_of(recipe.validate_every) {
+            observer.note(&run.validate()?);
         }
         if stop && !last {
-            return Ok(Outcome::Stopped(run.step));
+            return Ok(Outcome::Stopped(step));
         }
     }
     Ok(Outcome::Finished)
@@ -150,103 +143,57 @@ pub fn train_clip_as(
 struct ClipRun<'a> {
     recipe: &'a ClipRecipe,
     options: &'a TrainOptions,
-    config: ClipConfig,
-    tokenizer: Tokenizer,
+    trainee: Trainee,
     prompts: PromptBank,
     schedule: Schedule,
-    weights: Weights,
-    optimiser: AdamW,
-    step: u64,
 }
 
 impl<'a> ClipRun<'a> {
     /// From the checkpoint, where there is one and it is wanted, or from nothing.
     fn open(recipe: &'a ClipRecipe, options: &'a TrainOptions) -> Result<Self, TrainingError> {
-        let path = options.out.join(CHECKPOINT);
-        let texts = options.out.join(TOKENIZER);
-        let resumed = options.resume && path.is_file();
-        let tokenizer = if resumed {
-            tokenizer::open(&texts)?
-        } else {
-            let tokenizer = tokenizer::learn(&corpus(options.seed), recipe.merges)?;
-            tokenizer::save(&tokenizer, &texts)?;
-            tokenizer
+        let beginning = Beginning {
+            config: &recipe.config,
+            corpus: &|| corpus(options.seed),
+            merges: recipe.merges,
+            start: &|weights, config| {
+                place_patches(weights, config);
+                Ok(())
+            },
         };
-        let mut config = recipe.config.clone();
-        config.text.vocab_size = tokenizer.get_vocab_size(true) as i64;
-        config.text.eos_token_id = config.text.vocab_size - 1;
-        let (weights, optimiser, step) = if resumed {
-            let checkpoint = Checkpoint::open(&path, DEVICE)?;
-            let mut optimiser = AdamW::new(&checkpoint.weights, AdamConfig::default());
-            checkpoint.restore(&mut optimiser)?;
-            (checkpoint.weights, optimiser, checkpoint.step)
-        } else {
-            let weights = Weights::initialise(DEVICE);
-            // Building the net makes its leaves, which the optimiser then finds.
-            Clip::new(&weights, &config, DEVICE, Kind::Float)?;
-            DenseReading::new(&weights.root(DEVICE, Kind::Float), &config)?;
-            place_patches(&weights, &config);
-            let optimiser = AdamW::new(&weights, AdamConfig::default());
-            (weights, optimiser, 0)
-        };
+        let trainee = Trainee::open(NAME, options, &beginning)?;
         Ok(Self {
             recipe,
             options,
-            config,
-            prompts: PromptBank::new(&tokenizer)?,
-            tokenizer,
+            prompts: PromptBank::new(&trainee.tokenizer)?,
+            trainee,
             schedule: Schedule {
                 peak: recipe.rate,
                 floor: recipe.rate * 0.01,
                 warmup: recipe.warmup.min(options.steps),
                 steps: options.steps,
             },
-            weights,
-            optimiser,
-            step,
         })
-    }
-
-    fn parameters(&self) -> usize {
-        self.weights.tensors().iter().map(|(_, tensor)| tensor.numel()).sum()
     }
 
     /// One step on one batch.
     fn train(&mut self, faces: &Faces) -> Result<Vec<(&'static str, f64)>, TrainingError> {
-        let clip = Clip::new(&self.weights, &self.config, DEVICE, self.recipe.kind)?;
-        let reading = DenseReading::new(&self.weights.root(DEVICE, Kind::Float), &self.config)?;
-        let mut chance = faces::chance(!self.options.seed, self.step);
+        let step = self.trainee.step;
+        let (clip, reading) = self.trainee.net(self.recipe.kind)?;
+        let mut chance = faces::chance(!self.options.seed, step);
         let prompts = self.prompts.draw(&mut chance, DEVICE);
-        let maps = (self.step as f64 / (3 * self.recipe.warmup).max(1) as f64).min(1.0);
+        let maps = (step as f64 / (3 * self.recipe.warmup).max(1) as f64).min(1.0);
         let losses = Objective { clip: &clip, reading: &reading, bank: &self.prompts, maps }
             .losses(faces, &prompts, &mut chance);
-        let total: Tensor = losses.iter().map(|loss| &loss.value * loss.weight).sum();
-        let value = total.double_value(&[]);
-        if !value.is_finite() {
-            return Err(TrainingError::Diverged { step: self.step, loss: value });
-        }
-        total.backward();
-        let norm = self.optimiser.step(self.schedule.rate(self.step));
-        let _clamped = tch::no_grad(|| clip.log_scale.shallow_clone().clamp_max_(SCALE_LIMIT.ln()));
-        self.step += 1;
-        let mut figures = vec![("loss", value)];
-        figures.extend(losses.iter().map(|loss| (loss.name, loss.value.double_value(&[]))));
-        figures.extend([("scale", clip.scale()), ("norm", norm)]);
-        Ok(figures)
+        self.trainee.update(&clip, &losses, self.schedule.rate(step))
     }
 
-    fn save(&self) -> Result<(), TrainingError> {
-        save_checkpoint(
-            &self.options.out.join(CHECKPOINT),
-            &self.weights,
-            &self.optimiser,
-            self.step,
-        )
-    }
-
-    /// The net as the server will run it, apart from the weights' kind.
-    fn clip(&self) -> Result<Clip, TrainingError> {
-        Ok(Clip::new(&self.weights, &self.config, DEVICE, Kind::Float)?)
+    /// Measures the net as it is, and exports it; what was measured.
+    fn validate(&self) -> Result<String, TrainingError> {
+        let Trainee { weights, config, tokenizer, step, .. } = &self.trainee;
+        let (clip, faces) = (self.trainee.clip()?, self.recipe.validation_faces);
+        let held_out = validate(&clip, tokenizer, &self.recipe.format(), faces)?;
+        export(&self.options.out.join(NAME), weights, config, tokenizer)?;
+        Ok(format!("step {step}\n{held_out}"))
     }
 }
 
@@ -288,6 +235,8 @@ fn place_patches(weights: &Weights, config: &ClipConfig) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::clip::Clip;
+    use crate::training::trainee::{checkpoint_file, tokenizer_file};
     use std::path::{Path, PathBuf};
 
     fn tiny() -> ClipRecipe {
@@ -329,8 +278,8 @@ mod tests {
             self.losses.push(progress.figures[0].1);
             // A step's checkpoint is written after its report, so this is the one before.
             if progress.step == self.at + 1 {
-                for name in [CHECKPOINT, TOKENIZER] {
-                    std::fs::copy(self.from.join(name), self.to.join(name)).unwrap();
+                for name in [checkpoint_file(NAME), tokenizer_file(NAME)] {
+                    std::fs::copy(self.from.join(&name), self.to.join(&name)).unwrap();
                 }
             }
         }
@@ -363,7 +312,7 @@ mod tests {
         let (recipe, options) = (tiny(), options(folder.path(), 100));
         options.prepare().unwrap();
         let mut run = ClipRun::open(&recipe, &options).unwrap();
-        let batch = faces::batch(&recipe.format(), &run.tokenizer, (1, 0)).unwrap();
+        let batch = faces::batch(&recipe.format(), &run.trainee.tokenizer, (1, 0)).unwrap();
         let mut sum = || {
             let figures = run.train(&batch).unwrap();
             let part = |name| figures.iter().find(|figure| figure.0 == name).unwrap().1;
@@ -372,11 +321,12 @@ mod tests {
         let first = sum();
         let last = (0..25).map(|_| sum()).last().unwrap();
         assert!(last < 0.8 * first, "from {first} to {last}");
-        export(folder.path(), &run.weights, &run.config, &run.tokenizer).unwrap();
+        let Trainee { weights, config: net, tokenizer, .. } = &run.trainee;
+        export(folder.path(), weights, net, tokenizer).unwrap();
         let weights = Weights::open_folder(folder.path()).unwrap();
         let config = std::fs::read(folder.path().join("config.json")).unwrap();
         let config: ClipConfig = serde_json::from_slice(&config).unwrap();
-        assert_eq!(config, run.config);
+        assert_eq!(config, *net);
         Clip::new(&weights, &config, DEVICE, Kind::Float).unwrap();
         weights.finish(Clip::is_buffer).unwrap();
     }

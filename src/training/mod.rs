@@ -18,10 +18,12 @@ pub mod detector;
 pub mod run;
 pub mod statement_losses;
 pub mod statement_objective;
+pub mod statement_recipe;
 pub mod statement_run;
 pub mod statement_validate;
 pub mod statements;
 pub mod tokenizer;
+pub mod trainee;
 pub mod validate;
 
 use std::path::{Path, PathBuf};

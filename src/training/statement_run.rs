@@ -5,130 +5,30 @@
 //! then texts and the image tower's last block, on a pool of faces whose inputs to that block are
 //! computed once; then everything on new faces.
 
-use std::path::{Path, PathBuf};
-
 use rand::Rng;
 use rand::seq::IndexedRandom;
-use tch::{Device, Kind, Tensor};
-use tokenizers::Tokenizer;
+use tch::{Kind, Tensor};
 
-use super::adamw::{AdamConfig, AdamW};
+use super::TrainingError;
 use super::export::export;
-use super::faces::{self, FaceFormat};
-use super::objective::{DenseReading, Loss};
+use super::faces;
+use super::objective::Loss;
 use super::people::{self, People};
-use super::run::{
-    Checkpoint, Observer, Outcome, Progress, Schedule, TrainOptions, save_checkpoint,
-};
+use super::run::{Observer, Outcome, Progress, Schedule, TrainOptions};
 use super::statement_objective::StatementObjective;
+use super::statement_recipe::{StatementRecipe, transplant};
 use super::statement_validate::validate;
 use super::statements::{StatementBank, entries, passage};
-use super::{TrainingError, tokenizer};
-use crate::models::clip::{Activation, Clip, ClipConfig, TapPlan, TextConfig, VisionConfig};
-use crate::models::weights::{Weights, WeightsError};
+use super::trainee::{Beginning, DEVICE, Trainee};
+use crate::models::clip::TapPlan;
 use crate::scenes::{FaceSpec, HELD_OUT};
 
 /// Steps of a full run, those on texts alone included.
 pub const STEPS: u64 = 1100;
-/// Folder of the finished model below the out folder.
+/// Name of the run's files and of the finished model's folder below the out folder.
 pub const FOLDER: &str = "evidence";
-/// The run's device: a demo model is small enough for any CPU.
-const DEVICE: Device = Device::Cpu;
-/// File of the checkpoint below the out folder.
-const CHECKPOINT: &str = "evidence.checkpoint.safetensors";
-/// File of the vocabulary below the out folder.
-const TOKENIZER: &str = "evidence.tokenizer.json";
-/// Largest logit scale, as in the published recipe.
-const SCALE_LIMIT: f64 = 100.0;
 /// Passages that the vocabulary is learnt from, besides every text of the bank.
 const CORPUS_PASSAGES: u64 = 2000;
-
-/// Sizes of the net and of the run's parts.
-#[derive(Clone, Debug)]
-pub struct StatementRecipe {
-    /// The net; its vocabulary size is set by the tokenizer.
-    pub config: ClipConfig,
-    /// Folder of a trained CLIP whose image tower this one begins from.
-    pub start: PathBuf,
-    /// Which of its blocks become this tower's, one each, in order.
-    pub start_blocks: Vec<usize>,
-    /// Merges of the tokenizer, at most.
-    pub merges: usize,
-    /// People in a batch; twice as many pictures.
-    pub people: usize,
-    /// Highest learning rate of each stage.
-    pub rates: [f64; 3],
-    /// Steps on texts alone, at the start.
-    pub text_steps: u64,
-    /// Steps on the pool, after those.
-    pub pool_steps: u64,
-    /// Batches of faces in the pool.
-    pub pool_batches: u64,
-    /// Batches of the pool that a step takes together.
-    pub pool_batches_a_step: usize,
-    /// Steps over which the learning rate of each stage rises.
-    pub warmup: u64,
-    /// Steps between checkpoints.
-    pub checkpoint_every: u64,
-    /// Steps between validations and exports.
-    pub validate_every: u64,
-    /// Held-out faces of a validation.
-    pub validation_faces: u64,
-}
-
-impl StatementRecipe {
-    /// The demo's evidence model, 1.9 million parameters, from the demo CLIP in `start`.
-    pub fn demo(start: PathBuf) -> Self {
-        let config = ClipConfig {
-            vision: VisionConfig {
-                hidden_size: 192,
-                intermediate_size: 768,
-                num_hidden_layers: 3,
-                num_attention_heads: 6,
-                image_size: 112,
-                patch_size: 8,
-                hidden_act: Activation::Gelu,
-                ..VisionConfig::default()
-            },
-            text: TextConfig {
-                hidden_size: 128,
-                intermediate_size: 256,
-                num_hidden_layers: 2,
-                num_attention_heads: 4,
-                hidden_act: Activation::Gelu,
-                ..TextConfig::default()
-            },
-            projection_dim: 256,
-            logit_scale_init: (1.0f64 / 0.07).ln(),
-        };
-        Self {
-            config,
-            start,
-            start_blocks: vec![0, 1, 3],
-            merges: 600,
-            people: 12,
-            rates: [2e-3, 1e-3, 5e-4],
-            text_steps: 400,
-            pool_steps: 400,
-            pool_batches: 100,
-            pool_batches_a_step: 3,
-            warmup: 50,
-            checkpoint_every: 100,
-            validate_every: 400,
-            validation_faces: 100,
-        }
-    }
-
-    /// What pictures are made into.
-    pub fn format(&self) -> FaceFormat {
-        let vision = &self.config.vision;
-        FaceFormat {
-            pairs: self.people,
-            side_px: vision.image_size as u32,
-            grid: vision.grid() as usize,
-        }
-    }
-}
 
 /// Trains the model and leaves it, in the Hugging Face layout, in [`FOLDER`] below the out folder.
 pub fn train_statements(
@@ -138,10 +38,10 @@ pub fn train_statements(
 ) -> Result<Outcome, TrainingError> {
     options.prepare()?;
     let mut run = StatementRun::open(recipe, options)?;
-    let parameters: usize = run.weights.tensors().iter().map(|(_, tensor)| tensor.numel()).sum();
-    observer.note(&format!("evidence: {parameters} parameters, from step {}", run.step));
-    let (format, texts, seed) = (recipe.format(), run.tokenizer.clone(), options.seed);
-    let (first, ends) = (run.step, recipe.ends(options.steps));
+    let first = run.trainee.step;
+    observer.note(&format!("evidence: {} parameters, from step {first}", run.trainee.parameters()));
+    let (format, texts, seed) = (recipe.format(), run.trainee.tokenizer.clone(), options.seed);
+    let ends = recipe.ends(options.steps);
     let drawn = move |step: u64| people::batch(&format, &texts, (seed, step), step >= ends[1]);
     let batches = faces::draw_ahead(first..options.steps, drawn);
     let mut pool = Vec::new();
@@ -152,27 +52,20 @@ pub fn train_statements(
             pool = run.pool()?;
         }
         let figures = run.train(&people, &pool)?;
-        observer.progress(&Progress { step: run.step, steps: options.steps, figures: &figures });
-        let (last, stop) = (run.step == options.steps, observer.stop_requested());
-        if last || stop || run.step.is_multiple_of(recipe.checkpoint_every) {
-            run.save()?;
+        let made = run.trainee.step;
+        observer.progress(&Progress { step: made, steps: options.steps, figures: &figures });
+        let (last, stop) = (made == options.steps, observer.stop_requested());
+        if last || stop || made.is_multiple_of(recipe.checkpoint_every) {
+            run.trainee.save()?;
         }
-        if last || (run.step > ends[0] && run.step.is_multiple_of(recipe.validate_every)) {
+        if last || (made > ends[0] && made.is_multiple_of(recipe.validate_every)) {
             observer.note(&run.validate()?);
         }
         if stop && !last {
-            return Ok(Outcome::Stopped(run.step));
+            return Ok(Outcome::Stopped(made));
         }
     }
     Ok(Outcome::Finished)
-}
-
-impl StatementRecipe {
-    /// The step at which each of the three stages ends.
-    fn ends(&self, steps: u64) -> [u64; 3] {
-        let texts = self.text_steps.min(steps);
-        [texts, (texts + self.pool_steps).min(steps), steps]
-    }
 }
 
 /// Faces whose tokens at the last block's input are known.
@@ -187,52 +80,28 @@ struct Pooled {
 struct StatementRun<'a> {
     recipe: &'a StatementRecipe,
     options: &'a TrainOptions,
-    config: ClipConfig,
-    tokenizer: Tokenizer,
+    trainee: Trainee,
     bank: StatementBank,
-    weights: Weights,
-    optimiser: AdamW,
-    step: u64,
 }
 
 impl<'a> StatementRun<'a> {
     /// From the checkpoint, where there is one and it is wanted, or from the start's image tower.
     fn open(recipe: &'a StatementRecipe, options: &'a TrainOptions) -> Result<Self, TrainingError> {
-        let path = options.out.join(CHECKPOINT);
-        let texts = options.out.join(TOKENIZER);
-        let resumed = options.resume && path.is_file();
-        let tokenizer = if resumed {
-            tokenizer::open(&texts)?
-        } else {
-            let tokenizer = tokenizer::learn(&corpus(options.seed), recipe.merges)?;
-            tokenizer::save(&tokenizer, &texts)?;
-            tokenizer
+        let beginning = Beginning {
+            config: &recipe.config,
+            corpus: &|| corpus(options.seed),
+            merges: recipe.merges,
+            start: &|weights, _| transplant(&recipe.start, &recipe.start_blocks, weights),
         };
-        let mut config = recipe.config.clone();
-        config.text.vocab_size = tokenizer.get_vocab_size(true) as i64;
-        config.text.eos_token_id = config.text.vocab_size - 1;
-        let (weights, optimiser, step) = if resumed {
-            let checkpoint = Checkpoint::open(&path, DEVICE)?;
-            let mut optimiser = AdamW::new(&checkpoint.weights, AdamConfig::default());
-            checkpoint.restore(&mut optimiser)?;
-            (checkpoint.weights, optimiser, checkpoint.step)
-        } else {
-            let weights = Weights::initialise(DEVICE);
-            // Building the net makes its leaves, which the optimiser then finds.
-            Clip::new(&weights, &config, DEVICE, Kind::Float)?;
-            DenseReading::new(&weights.root(DEVICE, Kind::Float), &config)?;
-            transplant(&recipe.start, &recipe.start_blocks, &weights)?;
-            let optimiser = AdamW::new(&weights, AdamConfig::default());
-            (weights, optimiser, 0)
-        };
-        let bank = StatementBank::new(&tokenizer)?;
-        Ok(Self { recipe, options, config, tokenizer, bank, weights, optimiser, step })
+        let trainee = Trainee::open(FOLDER, options, &beginning)?;
+        let bank = StatementBank::new(&trainee.tokenizer)?;
+        Ok(Self { recipe, options, trainee, bank })
     }
 
     /// Draws the pool and takes it through every block but the last.
     fn pool(&self) -> Result<Vec<Pooled>, TrainingError> {
-        let clip = Clip::new(&self.weights, &self.config, DEVICE, Kind::Float)?;
-        let (format, texts) = (self.recipe.format(), self.tokenizer.clone());
+        let clip = self.trainee.clip()?;
+        let (format, texts) = (self.recipe.format(), self.trainee.tokenizer.clone());
         // Another stream of chance than the other stages'.
         let seed = self.options.seed ^ u64::MAX / 3;
         let batches = faces::draw_ahead(0..self.recipe.pool_batches, move |batch| {
@@ -272,9 +141,9 @@ impl<'a> StatementRun<'a> {
         people: &People,
         pool: &[Pooled],
     ) -> Result<Vec<(&'static str, f64)>, TrainingError> {
-        let clip = Clip::new(&self.weights, &self.config, DEVICE, Kind::Float)?;
-        let reading = DenseReading::new(&self.weights.root(DEVICE, Kind::Float), &self.config)?;
-        let mut chance = faces::chance(!self.options.seed, self.step);
+        let step = self.trainee.step;
+        let (clip, reading) = self.trainee.net(Kind::Float)?;
+        let mut chance = faces::chance(!self.options.seed, step);
         let drawn = self.bank.draw(&mut chance, DEVICE);
         let objective = StatementObjective {
             clip: &clip,
@@ -284,64 +153,38 @@ impl<'a> StatementRun<'a> {
             end: self.bank.end(),
         };
         let [texts, pooled, _] = self.recipe.ends(self.options.steps);
-        let losses: Vec<Loss> = if self.step < texts {
+        let losses: Vec<Loss> = if step < texts {
             objective.text_losses(people)
-        } else if self.step < pooled {
+        } else if step < pooled {
             let (people, tokens) = self.from_pool(pool, &mut chance);
             objective.losses(&people, &clip.vision.finish(&tokens))
         } else {
             let pixels = people.faces.pixel_tensor(DEVICE);
             objective.losses(people, &clip.vision.encode(&pixels, TapPlan::LastBlock))
         };
-        self.update(&clip, &losses)
+        let rate = self.rate(step);
+        self.trainee.update(&clip, &losses, rate)
     }
 
-    /// One step down the sum of the losses; the figures to report.
-    fn update(
-        &mut self,
-        clip: &Clip,
-        losses: &[Loss],
-    ) -> Result<Vec<(&'static str, f64)>, TrainingError> {
-        let total: Tensor = losses.iter().map(|loss| &loss.value * loss.weight).sum();
-        let value = total.double_value(&[]);
-        if !value.is_finite() {
-            return Err(TrainingError::Diverged { step: self.step, loss: value });
-        }
-        total.backward();
-        let norm = self.optimiser.step(self.rate());
-        let _clamped = tch::no_grad(|| clip.log_scale.shallow_clone().clamp_max_(SCALE_LIMIT.ln()));
-        self.step += 1;
-        let mut figures = vec![("loss", value)];
-        figures.extend(losses.iter().map(|loss| (loss.name, loss.value.double_value(&[]))));
-        figures.extend([("scale", clip.scale()), ("norm", norm)]);
-        Ok(figures)
-    }
-
-    /// The learning rate of this step: each stage has its own warm-up, and falls to a tenth but for
+    /// The learning rate of a step: each stage has its own warm-up, and falls to a tenth but for
     /// the last, which falls to a hundredth.
-    fn rate(&self) -> f64 {
+    fn rate(&self, step: u64) -> f64 {
         let ends = self.recipe.ends(self.options.steps);
-        let stage = ends.iter().position(|&end| self.step < end).unwrap_or(ends.len() - 1);
+        let stage = ends.iter().position(|&end| step < end).unwrap_or(ends.len() - 1);
         let begin = if stage == 0 { 0 } else { ends[stage - 1] };
         let (peak, steps) = (self.recipe.rates[stage], ends[stage] - begin);
         let floor = peak * if stage + 1 == ends.len() { 0.01 } else { 0.1 };
         let warmup = self.recipe.warmup.min(steps);
-        Schedule { peak, floor, warmup, steps }.rate(self.step - begin)
+        Schedule { peak, floor, warmup, steps }.rate(step - begin)
     }
 
     /// Measures the net as it is, and exports it; what was measured.
     fn validate(&self) -> Result<String, TrainingError> {
-        let clip = Clip::new(&self.weights, &self.config, DEVICE, Kind::Float)?;
+        let Trainee { weights, config, tokenizer, step, .. } = &self.trainee;
         let (format, faces) = (self.recipe.format(), self.recipe.validation_faces);
-        let held_out = validate(&clip, &self.tokenizer, &format, faces)?;
-        let folder = self.options.out.join(FOLDER);
-        export(&folder, &self.weights, &self.config, &self.tokenizer)?;
-        Ok(format!("step {}\n{held_out}", self.step))
-    }
-
-    fn save(&self) -> Result<(), TrainingError> {
-        let path = self.options.out.join(CHECKPOINT);
-        save_checkpoint(&path, &self.weights, &self.optimiser, self.step)
+        let held_out = validate(&self.trainee.clip()?, tokenizer, &format, 0..faces)?;
+        export(&self.options.out.join(FOLDER), weights, config, tokenizer)?;
+        Ok(format!("step {step}\n{held_out}"))
     }
 }
 
@@ -357,34 +200,136 @@ fn corpus(seed: u64) -> Vec<String> {
     texts
 }
 
-/// The image tower's keys.
-const TOWER: [&str; 2] = ["vision_model.", "visual_projection."];
-/// Where a block's number stands.
-const LAYERS: &str = "vision_model.encoder.layers.";
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
 
-/// Copies the image tower of the model in `folder` into `weights`, of its blocks only those of
-/// `blocks`, which are numbered anew.
-fn transplant(folder: &Path, blocks: &[usize], weights: &Weights) -> Result<(), TrainingError> {
-    let source = Weights::open_folder(folder)?;
-    let old_key = |key: &str| -> Option<String> {
-        let Some(rest) = key.strip_prefix(LAYERS) else { return Some(key.to_owned()) };
-        let (number, rest) = rest.split_once('.')?;
-        let old = blocks.get(number.parse::<usize>().ok()?)?;
-        Some(format!("{LAYERS}{old}.{rest}"))
-    };
-    let given = source.tensors();
-    for (key, mut leaf) in weights.tensors() {
-        if !TOWER.iter().any(|prefix| key.starts_with(prefix)) {
-            continue;
-        }
-        let old = old_key(&key);
-        let found = given.iter().find(|(name, _)| Some(name) == old.as_ref());
-        let found = found.filter(|(_, tensor)| tensor.size() == leaf.size());
-        let Some((_, tensor)) = found else {
-            let reason = format!("has no tensor of the shape {:?} for '{key}'", leaf.size());
-            return Err(WeightsError::format(folder, reason).into());
+    use super::*;
+    use crate::models::clip::{Clip, ClipConfig};
+    use crate::models::weights::Weights;
+    use crate::training::statement_recipe::LAYERS;
+    use crate::training::tokenizer;
+
+    /// A tiny CLIP of four blocks, and a recipe that begins from it.
+    fn tiny(start: &Path) -> StatementRecipe {
+        let mut recipe = StatementRecipe::demo(start.to_owned());
+        let (vision, text) = (&mut recipe.config.vision, &mut recipe.config.text);
+        (vision.hidden_size, vision.intermediate_size) = (16, 32);
+        vision.num_attention_heads = 2;
+        vision.image_size = 32;
+        (text.hidden_size, text.intermediate_size) = (16, 32);
+        text.num_attention_heads = 2;
+        recipe.config.projection_dim = 8;
+        let recipe = StatementRecipe {
+            merges: 30,
+            people: 2,
+            text_steps: 2,
+            pool_steps: 2,
+            pool_batches: 3,
+            pool_batches_a_step: 2,
+            warmup: 1,
+            checkpoint_every: 1,
+            validate_every: 1000,
+            validation_faces: 3,
+            ..recipe
         };
-        tch::no_grad(|| leaf.copy_(tensor));
+        let mut config = recipe.config.clone();
+        config.vision.num_hidden_layers = 4;
+        let texts = tokenizer::learn(&["a face".to_owned()], 5).unwrap();
+        config.text.vocab_size = texts.get_vocab_size(true) as i64;
+        config.text.eos_token_id = config.text.vocab_size - 1;
+        let weights = Weights::initialise(DEVICE);
+        Clip::new(&weights, &config, DEVICE, Kind::Float).unwrap();
+        export(start, &weights, &config, &texts).unwrap();
+        recipe
     }
-    Ok(())
+
+    /// Keeps each step's loss; asks to stop after so many.
+    struct Watch {
+        stop_after: usize,
+        losses: Vec<f64>,
+    }
+
+    impl Observer for Watch {
+        fn progress(&mut self, progress: &Progress<'_>) {
+            self.losses.push(progress.figures[0].1);
+        }
+
+        fn note(&mut self, _line: &str) {}
+
+        fn stop_requested(&self) -> bool {
+            self.losses.len() >= self.stop_after
+        }
+    }
+
+    fn options(out: &Path) -> TrainOptions {
+        TrainOptions { out: out.to_owned(), steps: 6, seed: 5, threads: 1, resume: true }
+    }
+
+    #[test]
+    fn a_resumed_run_ends_where_an_uninterrupted_one_does_in_every_stage() {
+        let start = tempfile::tempdir().unwrap();
+        let recipe = tiny(start.path());
+        let whole = tempfile::tempdir().unwrap();
+        let mut watch = Watch { stop_after: usize::MAX, losses: vec![] };
+        let outcome = train_statements(&recipe, &options(whole.path()), &mut watch).unwrap();
+        assert_eq!((outcome, watch.losses.len()), (Outcome::Finished, 6));
+        let model =
+            |folder: &Path| std::fs::read(folder.join(FOLDER).join("model.safetensors")).unwrap();
+        // The middle of the texts' stage and the end of the pool's; the pool is computed anew.
+        for stop_after in [1, 4] {
+            let parts = tempfile::tempdir().unwrap();
+            let mut first = Watch { stop_after, losses: vec![] };
+            let stopped = train_statements(&recipe, &options(parts.path()), &mut first).unwrap();
+            assert_eq!(stopped, Outcome::Stopped(stop_after as u64));
+            let mut second = Watch { stop_after: usize::MAX, losses: vec![] };
+            train_statements(&recipe, &options(parts.path()), &mut second).unwrap();
+            assert_eq!([first.losses, second.losses].concat(), watch.losses);
+            assert!(model(parts.path()) == model(whole.path()), "weights differ");
+        }
+        let folder = whole.path().join(FOLDER);
+        let weights = Weights::open_folder(&folder).unwrap();
+        let config = ClipConfig::open(&folder.join("config.json")).unwrap();
+        Clip::new(&weights, &config, DEVICE, Kind::Float).unwrap();
+        weights.finish(Clip::is_buffer).unwrap();
+    }
+
+    #[test]
+    fn the_image_tower_begins_as_the_blocks_that_are_asked_for() {
+        let start = tempfile::tempdir().unwrap();
+        let recipe = tiny(start.path());
+        let out = tempfile::tempdir().unwrap();
+        let options = options(out.path());
+        let run = StatementRun::open(&recipe, &options).unwrap();
+        let source = Weights::open_folder(start.path()).unwrap();
+        let tensor = |weights: &Weights, block: usize| {
+            let key = format!("{LAYERS}{block}.mlp.fc1.weight");
+            let found = weights.tensors().into_iter().find(|(name, _)| *name == key);
+            found.unwrap().1.to_kind(Kind::Float)
+        };
+        for (block, old) in [(0, 0), (1, 1), (2, 3)] {
+            assert!(
+                tensor(&run.trainee.weights, block).equal(&tensor(&source, old)),
+                "block {block}"
+            );
+        }
+        let error =
+            transplant(start.path(), &[0, 1, 7], &run.trainee.weights).unwrap_err().to_string();
+        assert!(error.contains("encoder.layers.2"), "{error}");
+    }
+
+    #[test]
+    fn every_stage_has_its_own_rate() {
+        let start = tempfile::tempdir().unwrap();
+        let recipe = tiny(start.path());
+        assert_eq!(recipe.ends(6), [2, 4, 6]);
+        assert_eq!(recipe.ends(3), [2, 3, 3]);
+        let out = tempfile::tempdir().unwrap();
+        let options = options(out.path());
+        let run = StatementRun::open(&recipe, &options).unwrap();
+        for (stage, peak) in recipe.rates.into_iter().enumerate() {
+            let rate = run.rate(2 * stage as u64);
+            assert!((rate - peak).abs() < 1e-9, "stage {stage}: {rate}");
+        }
+    }
 }

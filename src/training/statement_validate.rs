@@ -1,6 +1,8 @@
 //! How good the evidence model is on faces it never saw, and with its texts.
 
 use std::fmt;
+use std::ops::Range;
+use std::path::Path;
 
 use tch::{Device, Kind, Tensor};
 use tokenizers::Tokenizer;
@@ -12,7 +14,8 @@ use super::statements::{Meaning, entries, passage};
 use super::{TrainingError, tokenizer};
 use crate::calibration::auroc;
 use crate::explain::Contrast;
-use crate::models::clip::{Clip, TapPlan, normalised};
+use crate::models::clip::{Clip, ClipConfig, TapPlan, normalised};
+use crate::models::weights::Weights;
 use crate::scenes::{FaceSpec, Fact, HELD_OUT, Language, Topic, draw};
 
 /// Pictures, or texts, through the net at once.
@@ -49,8 +52,7 @@ pub struct Validation {
     pub person_recall: [f64; 2],
     /// How many people were searched.
     pub people: usize,
-    /// Share of claims about a passage, and of pictures' passages, that are nearer to the true than
-    /// to a false statement.
+    /// Share of facts stated by a passage whose statement is nearer to it than that of another value.
     pub passage_accuracy: f64,
     /// Probability that a true claim is nearer to its passage than a false one to any.
     pub passage_auroc: f64,
@@ -78,32 +80,44 @@ impl fmt::Display for Validation {
     }
 }
 
-/// Measures `clip` on the first `faces` held-out faces, and on three times as many people.
+/// Measures `clip` on some held-out faces, and on three times as many people from there on.
 pub fn validate(
     clip: &Clip,
     texts: &Tokenizer,
     format: &FaceFormat,
-    faces: u64,
+    faces: Range<u64>,
 ) -> Result<Validation, TrainingError> {
     tch::no_grad(|| {
         let reader = Reader { clip, texts, format };
         let sayings = reader.sayings()?;
         let specs: Vec<FaceSpec> =
-            (0..faces).map(|face| FaceSpec::sample(HELD_OUT + face)).collect();
+            faces.clone().map(|face| FaceSpec::sample(HELD_OUT + face)).collect();
         let images = reader.see(&specs)?;
-        let (accuracy, auroc) = reader.passages(&specs)?;
+        let (passage_accuracy, passage_auroc) = reader.passages(&specs)?;
         let (retrieval, across_languages, wrong_neighbours) = sayings.neighbours();
+        let people = 3 * specs.len() as u64;
         Ok(Validation {
             topics: reader.topics(&specs, &images, &sayings)?,
             retrieval,
             across_languages,
             wrong_neighbours,
-            person_recall: reader.find_people(3 * faces)?,
-            people: 3 * faces as usize,
-            passage_accuracy: accuracy,
-            passage_auroc: auroc,
+            person_recall: reader.find_people(HELD_OUT + faces.start, people)?,
+            people: 3 * specs.len(),
+            passage_accuracy,
+            passage_auroc,
         })
     })
+}
+
+/// [`validate`] of a model as it was exported to `folder`.
+pub fn validate_folder(folder: &Path, faces: Range<u64>) -> Result<Validation, TrainingError> {
+    let config = ClipConfig::open(&folder.join("config.json"))?;
+    let clip = Clip::new(&Weights::open_folder(folder)?, &config, Device::Cpu, Kind::Float)?;
+    let texts = tokenizer::open(&folder.join("tokenizer.json"))?;
+    let vision = &config.vision;
+    let format =
+        FaceFormat { pairs: 1, side_px: vision.image_size as u32, grid: vision.grid() as usize };
+    validate(&clip, &texts, &format, faces)
 }
 
 /// Texts and pictures to embeddings.
@@ -190,10 +204,9 @@ impl Reader<'_> {
     }
 
     /// Each person's second picture searches the first pictures of all.
-    fn find_people(&self, people: u64) -> Result<[f64; 2], TrainingError> {
-        let pairs: Vec<[FaceSpec; 2]> = (0..people)
-            .map(|person| two_pictures(HELD_OUT + person, HELD_OUT + people + person))
-            .collect();
+    fn find_people(&self, first: u64, people: u64) -> Result<[f64; 2], TrainingError> {
+        let pairs: Vec<[FaceSpec; 2]> =
+            (first..first + people).map(|person| two_pictures(person, person + people)).collect();
         let all = |at: usize| pairs.iter().map(|pair| pair[at].clone()).collect::<Vec<_>>();
         let (stored, asked) = (self.see(&all(0))?, self.see(&all(1))?);
         let nearness = asked.matmul(&stored.transpose(0, 1));

@@ -34,6 +34,7 @@ mod program;
 mod security;
 mod oip;
 mod served;
+mod statements;
 mod stream;
 mod stress;
 mod support;
