@@ -224,13 +224,12 @@ fn weigh(
     statement: &Statement,
     config: &Config,
 ) -> Option<f32> {
-    let sign = match polarity(&asked.claim, &statement.claim) {
-        Polarity::SameSide => 1.0,
-        Polarity::OppositeSide => -1.0,
-        Polarity::Unrelated => return None,
-    };
+    let words = polarity(&asked.claim, &statement.claim);
+    if words == Polarity::Unrelated {
+        return None;
+    }
     if !asked.is_comparable() {
-        return Some(sign * STATED);
+        return Some(if words == Polarity::SameSide { STATED } else { -STATED });
     }
     let likeness = directions.compare(&statement.vector);
     let least = config.min_statement_cosine as f32;
@@ -238,7 +237,14 @@ fn weigh(
         return None;
     }
     let lean = likeness.lean.unwrap_or(HUNDREDTHS * (likeness.claim - least));
-    Some(sign * lean)
+    // What is embedded is what claim and statement affirm.
+    let support = if denies(&asked.claim) == denies(&statement.claim) { lean } else { -lean };
+    // Words that are known to be opposites count for more than a likeness.
+    Some(if words == Polarity::OppositeSide { -support.abs() } else { support })
+}
+
+fn denies(claim: &Claim) -> bool {
+    matches!(claim.kind, Kind::Negation { .. })
 }
 
 impl Statement {
