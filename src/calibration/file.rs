@@ -63,6 +63,21 @@ impl FromStr for Kind {
     }
 }
 
+/// What answers tell of the calibration behind a probability.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Identity {
+    /// The kind and the beginning of the data's hash, such as `prompts-0123456789ab`.
+    pub name: String,
+    /// `logistic` or `isotonic`.
+    pub method: &'static str,
+    /// SHA-256 of the labelled rows, hexadecimal.
+    pub data_sha256: String,
+    /// Labelled rows it was fitted to.
+    pub rows: u64,
+    /// Expected calibration error on rows left out, 0 to 1.
+    pub ece: f64,
+}
+
 /// A calibration, with all that an audit of it needs. Figures of goodness are of rows left out.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -180,9 +195,16 @@ impl CalibrationFile {
         self.checksum == checksum
     }
 
-    /// What answers call it: the kind and the beginning of the data's hash.
-    pub fn name(&self) -> String {
-        format!("{}-{}", self.kind, &self.data_sha256[..12])
+    /// What answers tell of it.
+    pub fn identity(&self) -> Identity {
+        let hash = self.data_sha256.get(..12).unwrap_or(&self.data_sha256);
+        Identity {
+            name: format!("{}-{hash}", self.kind),
+            method: self.method(),
+            data_sha256: self.data_sha256.clone(),
+            rows: self.rows,
+            ece: self.ece_after,
+        }
     }
 
     /// `logistic` or `isotonic`.
@@ -237,7 +259,8 @@ mod tests {
     fn it_holds_for_the_weights_it_was_fitted_for_alone() {
         let file = file(Method::Auto);
         assert!(file.holds_for(&"a".repeat(64)) && !file.holds_for(&"b".repeat(64)));
-        assert_eq!(file.name(), format!("prompts-{}", &file.data_sha256[..12]));
+        let Identity { name, rows, .. } = file.identity();
+        assert_eq!((name, rows), (format!("prompts-{}", &file.data_sha256[..12]), 300));
         assert_eq!((file.rows, file.groups, file.folds), (300, 100, 5));
     }
 

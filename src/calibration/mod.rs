@@ -22,7 +22,7 @@ mod rows;
 
 pub use confidence::{Bin, Confidence, Told, auroc, brier, ece};
 pub use error::CalibrationError;
-pub use file::{CalibrationFile, FORMAT, Kind};
+pub use file::{CalibrationFile, FORMAT, Identity, Kind};
 pub use fit::{
     FOLDS, FitOptions, Fitted, LEAST_OF_EACH, LEAST_ROWS, Method, Tried, UNCALIBRATED, fit,
 };

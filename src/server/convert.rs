@@ -131,7 +131,7 @@ fn convert_similarity(
     }
     limits.prompts("similarity.prompts", &prompts)?;
     let nulls = nulls("similarity.null_prompts", null_prompts, limits)?;
-    Ok(Similarity { model: named(model), prompts, nulls })
+    Ok(Similarity { model: named(model), prompts, nulls, judged: false })
 }
 
 pub(super) fn convert_detection(

@@ -1,6 +1,6 @@
 //! The gRPC services, their layers and their life.
 //!
-//! Imports: units, bounds, claims, telemetry, evidence, vision, explain, serving, verification, retrieval, answers, proto.
+//! Imports: units, bounds, calibration, claims, telemetry, evidence, vision, explain, serving, verification, retrieval, answers, proto.
 
 mod admin;
 mod answer;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::box_heatmaps::box_heatmap;
+use crate::calibration::Identity;
 use crate::explain::{Accounting, Checks, Method, Quality, Stats};
 use crate::proto::v1;
 use crate::serving::ModelIdentity;
@@ -42,12 +43,23 @@ fn similarity(part: SimilarityResult) -> v1::SimilarityResult {
         model: Some(identity(&part.model)),
         scores: part.scores.into_iter().map(score).collect(),
         null_prompts: part.nulls,
+        calibration: Some(calibration(part.calibration)),
     }
 }
 
+/// The calibration behind probabilities; none is told as `UNCALIBRATED`.
+pub(super) fn calibration(identity: Option<Identity>) -> v1::CalibrationIdentity {
+    let Some(Identity { name, method, data_sha256, rows, ece }) = identity else {
+        let name = "UNCALIBRATED".to_owned();
+        return v1::CalibrationIdentity { name, ..Default::default() };
+    };
+    v1::CalibrationIdentity { name, method: method.to_owned(), data_sha256, count: rows, ece }
+}
+
 fn score(score: Score) -> v1::Score {
-    let Score { prompt, cosine, logit, softmax, contrast, tokens, truncated } = score;
-    v1::Score { prompt, cosine, logit, softmax, contrast, tokens: tokens as u32, truncated }
+    let Score { prompt, cosine, logit, softmax, contrast, confidence, tokens, truncated } = score;
+    let tokens = tokens as u32;
+    v1::Score { prompt, cosine, logit, softmax, contrast, tokens, truncated, confidence }
 }
 
 pub(super) fn detection(part: DetectionResult) -> v1::DetectionResult {

@@ -1,6 +1,6 @@
 //! Models bound to engines: the async calls that the services are made of.
 //!
-//! Imports: units, bounds, libtorch, telemetry, vision, engine, models, explain.
+//! Imports: units, bounds, calibration, libtorch, telemetry, vision, engine, models, explain.
 
 mod build;
 mod catalog;

@@ -1,7 +1,7 @@
 //! One frame end to end: decode once, ask the models for what the request names, answer with
 //! scores, boxes, regions and heatmaps.
 //!
-//! Imports: telemetry, vision, models, explain, serving.
+//! Imports: calibration, telemetry, vision, models, explain, serving.
 
 mod box_heatmaps;
 mod encode;
@@ -20,4 +20,5 @@ pub use result::{
     BoxHeatmap, DetectionResult, Dtype, Heatmap, HeatmapLook, HeatmapsResult, Payload, Region,
     RegionsResult, Score, SimilarityResult, Timing, VerifyResult,
 };
+pub use score::prompt_figures;
 pub use verify::{Texts, decode, verify, verify_image};

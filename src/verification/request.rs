@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 
+use crate::calibration::{CalibrationFile, Kind};
 use crate::explain::{Method, Recipe};
+use crate::serving::clip::ClipService;
 use crate::vision::boxes::Rect;
 use crate::vision::image::RawFormat;
 
@@ -48,6 +50,21 @@ pub struct Similarity {
     pub prompts: Vec<String>,
     /// Null prompts that the contrast is taken against; the server's bank where `None`.
     pub nulls: Option<Vec<String>>,
+    /// Whether the scores' confidences are judged over the frames of a stream: then they come from
+    /// the calibration of verdicts, where the model has one.
+    pub judged: bool,
+}
+
+impl Similarity {
+    /// What tells the scores' confidences. Nothing where `clip` has no calibration, and where null
+    /// prompts are given: contrasts against others than the server's are not those it was fitted to.
+    pub fn calibration<'a>(&self, clip: &'a ClipService) -> Option<&'a CalibrationFile> {
+        if self.nulls.is_some() {
+            return None;
+        }
+        let judged = self.judged.then(|| clip.calibration(Kind::Verdicts)).flatten();
+        judged.or_else(|| clip.calibration(Kind::Prompts))
+    }
 }
 
 /// Boxes of a detector.

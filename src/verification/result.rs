@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::request::Detected;
+use crate::calibration::Identity;
 use crate::explain::{BoxHeat, RawMap};
 use crate::serving::ModelIdentity;
 use crate::vision::boxes::Rect;
@@ -36,6 +37,8 @@ pub struct SimilarityResult {
     pub scores: Vec<Score>,
     /// The null prompts behind each contrast.
     pub nulls: Vec<String>,
+    /// What turned scores into confidences; nothing where they have none.
+    pub calibration: Option<Identity>,
 }
 
 /// One prompt's score against one picture.
@@ -53,6 +56,9 @@ pub struct Score {
     /// The cosine less the softmax-weighted cosine of the null prompts; above 0 where the prompt
     /// says more about the picture than saying nothing does.
     pub contrast: f32,
+    /// The calibrated probability that the prompt is true of the picture, 0 to 1; nothing where the
+    /// model is not calibrated.
+    pub confidence: Option<f64>,
     /// How many tokens the prompt has, with both end marks, before truncation.
     pub tokens: usize,
     /// Whether the prompt was longer than the model reads, and was cut.

@@ -1,6 +1,7 @@
 //! Embeddings to scores; pure.
 
 use super::result::Score;
+use crate::calibration::{CalibrationFile, Features};
 use crate::serving::clip::TextEmbedding;
 
 /// How sharply the null prompts compete for the contrast: that of the published checkpoints.
@@ -35,10 +36,25 @@ pub(super) fn scores(
         logit: cosine * scale,
         softmax,
         contrast: cosine - baseline(text),
+        confidence: None,
         tokens: text.tokens,
         truncated: text.truncated,
     })
     .collect()
+}
+
+/// The figures of a score that a calibration of prompts or of verdicts reads: `contrast` and
+/// `cosine`, each 100 times as large as in the score.
+pub fn prompt_figures(score: &Score) -> Features {
+    let figures = [("contrast", score.contrast), ("cosine", score.cosine)];
+    figures.map(|(name, value)| (name.to_owned(), 100.0 * f64::from(value))).into()
+}
+
+/// Sets each score's confidence.
+pub(super) fn confide(scores: &mut [Score], calibration: &CalibrationFile) {
+    for score in scores.iter_mut().filter(|score| score.cosine.is_finite()) {
+        score.confidence = Some(calibration.probability(&prompt_figures(score)));
+    }
 }
 
 /// `Σ softmax(100 c) c`: what saying nothing in particular would score; 0 without any null.
@@ -61,6 +77,7 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::calibration::{Fit, Kind};
 
     fn text(vector: &[f32]) -> TextEmbedding {
         TextEmbedding { vector: vector.into(), tokens: 3, truncated: false }
@@ -78,6 +95,52 @@ mod tests {
             assert!((score.logit - logit).abs() < 1e-5, "{score:?}");
             assert!((score.softmax - softmax).abs() < 1e-5, "{score:?}");
             assert!((score.contrast - contrast).abs() < 1e-6, "{score:?}");
+        }
+    }
+
+    #[test]
+    fn confidences_are_the_calibrations_of_contrast_and_cosine() {
+        let scores = |prompts: &[String]| {
+            let texts = [text(&[1.0, 0.0]), text(&[f32::NAN, 1.0])];
+            scores(prompts, &texts, &[text(&[0.0, 1.0])], &[0.6, 0.8], 10.0)
+        };
+        let mut scores = scores(&["a".to_owned(), "b".to_owned()]);
+        let figures = prompt_figures(&scores[0]);
+        assert!((figures["contrast"] - -20.0).abs() < 1e-4, "{figures:?}");
+        assert!((figures["cosine"] - 60.0).abs() < 1e-4, "{figures:?}");
+        assert!(scores[0].confidence.is_none());
+        let logistic = crate::calibration::Logistic {
+            bias: 1.0,
+            weights: vec![3.0, 0.5],
+            means: vec![-20.0, 50.0],
+            scales: vec![1.0, 10.0],
+        };
+        let features = vec!["contrast".to_owned(), "cosine".to_owned()];
+        confide(&mut scores, &file(Fit::Logistic { features, logistic }));
+        // Log-odds 1 + 0.5 (60 − 50) / 10.
+        let expected = 1.0 / (1.0 + (-1.5_f64).exp());
+        assert!((scores[0].confidence.unwrap() - expected).abs() < 1e-4, "{scores:?}");
+        assert_eq!(scores[1].confidence, None, "what has no figures has no confidence");
+    }
+
+    fn file(fit: Fit) -> CalibrationFile {
+        let digest = "0".repeat(64);
+        CalibrationFile {
+            format: 1,
+            kind: Kind::Prompts,
+            model: "clip".to_owned(),
+            checksum: digest.clone(),
+            data_sha256: digest,
+            rows: 100,
+            positives: 50,
+            groups: 10,
+            folds: 5,
+            ece_before: 0.2,
+            ece_after: 0.1,
+            auroc: 0.8,
+            brier: 0.1,
+            bins: Vec::new(),
+            fit,
         }
     }
 

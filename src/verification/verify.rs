@@ -13,8 +13,9 @@ use super::result::{
     DetectionResult, Heatmap, HeatmapsResult, Region, RegionsResult, SimilarityResult, Timing,
     VerifyResult,
 };
-use super::score::scores;
+use super::score::{confide, scores};
 use super::zoom::{Closer, put_together};
+use crate::calibration::CalibrationFile;
 use crate::explain::{RawMap, Recipe};
 use crate::serving::clip::{ClipService, ImageEmbedding, MapJob, StageTiming, TextEmbedding};
 use crate::serving::yolo::DetectorService;
@@ -203,10 +204,15 @@ impl View<'_> {
         let started = Instant::now();
         let mut stages = vec![seen.timing];
         stages.extend(closer.iter().map(|look| look.timing));
-        let similarity = similarity.zip(scored).map(|(part, texts)| SimilarityResult {
-            model: clip.identity().clone(),
-            scores: texts.scores(&part.prompts, &seen.vector, &clip),
-            nulls: texts.null_prompts,
+        let similarity = similarity.zip(scored).map(|(part, texts)| {
+            let mut scores = texts.scores(&part.prompts, &seen.vector, &clip);
+            let calibration = part.calibration(&clip);
+            if let Some(calibration) = calibration {
+                confide(&mut scores, calibration);
+            }
+            let calibration = calibration.map(CalibrationFile::identity);
+            let (model, nulls) = (clip.identity().clone(), texts.null_prompts);
+            SimilarityResult { model, scores, nulls, calibration }
         });
         let heatmaps = match maps.zip(mapped) {
             None => None,

@@ -70,7 +70,7 @@ fn limits(catalog: Config) -> Options {
 fn everything() -> VerifyRequest {
     let prompts = vec!["a face".to_owned()];
     VerifyRequest {
-        similarity: Some(Similarity { model: None, prompts: prompts.clone(), nulls: None }),
+        similarity: Some(Similarity { prompts: prompts.clone(), ..Similarity::default() }),
         detection: Some(Detection {
             min_confidence: 0.0,
             max_detections: 2,

@@ -65,10 +65,13 @@ impl Asked {
             reuse,
             verdicts,
         } = config;
-        let verify = Parts { similarity, detection, regions, heatmaps }.convert(limits)?;
+        let mut verify = Parts { similarity, detection, regions, heatmaps }.convert(limits)?;
         let verdicts = verdicts
             .map(|query| verdicts::convert(query, verify.similarity.as_ref(), limits))
             .transpose()?;
+        if let Some(similarity) = &mut verify.similarity {
+            similarity.judged = verdicts.as_ref().is_some_and(Plan::judges_confidence);
+        }
         let policy = match v1::OverloadPolicy::try_from(policy) {
             Ok(v1::OverloadPolicy::Unspecified) => None,
             Ok(v1::OverloadPolicy::Wait) => Some(Policy::Wait),

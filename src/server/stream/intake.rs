@@ -103,6 +103,6 @@ fn checked(
     known: impl Fn(&VerifyRequest) -> Result<(), ServingError>,
 ) -> Result<Asked, ServingError> {
     let asked = Asked::convert(config, limits).map_err(|error| error.within("config."))?;
-    known(&asked.verify)?;
+    known(&asked.verify).map_err(|error| error.within("config."))?;
     Ok(asked)
 }

@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 use super::config::{FrameTerms, ReuseRules};
 use super::reuse::{Memory, Sight};
 use super::window::Policy;
+use crate::calibration::Kind;
 use crate::proto::v1;
 use crate::server::answer::Answering;
 use crate::server::convert::convert_image;
@@ -94,6 +95,18 @@ impl Answering {
         ];
         for name in clips.into_iter().flatten() {
             self.catalog.clip(name)?;
+        }
+        if let Some(part) = similarity.filter(|part| part.judged) {
+            let clip = self.catalog.clip(shared)?;
+            if part.calibration(&clip).is_none() {
+                let reason = format!(
+                    "is CONFIDENCE, but model '{}' is not calibrated: judge another figure, or fit \
+                     {} beside its weights",
+                    clip.identity().name,
+                    Kind::Prompts.file_name()
+                );
+                return Err(ServingError::invalid("verdicts.figure", reason));
+            }
         }
         if let Some(maps) = &asked.heatmaps {
             let prompts = match similarity {

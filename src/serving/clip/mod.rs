@@ -1,5 +1,6 @@
 //! CLIP behind an engine: texts and pictures to unit embeddings and heatmaps.
 
+mod calibrations;
 mod worker;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use super::build::Replicas;
 use super::slots::CpuSlots;
 use super::stages::record_device;
 use super::{Depth, Health, HeatmapConfig, ModelIdentity, ServingError, Terms, blocking};
+use crate::calibration::{CalibrationFile, Kind};
 use crate::engine::{Completed, Engine, Timing};
 use crate::explain::{ExplainError, RawMap, Recipe};
 use crate::models::clip::ClipCheckpoint;
@@ -20,6 +22,7 @@ use crate::telemetry::traces::Lap;
 use crate::vision::boxes::Rect;
 use crate::vision::image::Rgb8;
 use crate::vision::resize::Fit;
+use calibrations::Calibrations;
 use worker::samples;
 
 pub use worker::{ClipInput, ClipOutput, ClipWorker, Tower};
@@ -91,6 +94,7 @@ pub struct ClipService {
     cpu: CpuSlots,
     texts: Cache<String, TextEmbedding>,
     heatmaps: Arc<HeatmapConfig>,
+    calibrations: Arc<Calibrations>,
 }
 
 impl ClipService {
@@ -103,13 +107,15 @@ impl ClipService {
         (cached_texts, heatmaps): (u64, HeatmapConfig),
     ) -> Result<Self, String> {
         let checkpoint = Arc::new(checkpoint);
+        let calibrations = Calibrations::beside(&checkpoint)?;
         let (kind, cpu) = (replicas.kind, replicas.cpu.clone());
         let (built, warmed) = (Arc::clone(&checkpoint), Arc::clone(&checkpoint));
         let build = move |device| ClipWorker::build(&built, device, kind);
         let engine = replicas.start(build, move || samples(&warmed))?;
         let scale = checkpoint.logit_scale().map_err(|e| e.to_string())?;
         let texts = Cache::builder().max_capacity(cached_texts).build();
-        Ok(Self { identity, checkpoint, scale, engine, cpu, texts, heatmaps: heatmaps.into() })
+        let (heatmaps, calibrations) = (heatmaps.into(), calibrations.into());
+        Ok(Self { identity, checkpoint, scale, engine, cpu, texts, heatmaps, calibrations })
     }
 
     /// Which weights answer.
@@ -141,6 +147,12 @@ impl ClipService {
     /// Prompts that say nothing in particular, where a request has none of its own; at least one.
     pub fn null_prompts(&self) -> &[String] {
         &self.heatmaps.null_prompts
+    }
+
+    /// What turns figures of this kind into probabilities; nothing where no file in the model's
+    /// folder was fitted for these weights.
+    pub fn calibration(&self, kind: Kind) -> Option<&CalibrationFile> {
+        self.calibrations.of(kind)
     }
 
     /// Whether the image tower has what the recipe reads.

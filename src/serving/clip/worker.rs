@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tch::{Device, IndexOp, Kind, Tensor};
 
 use super::MapJob;
+use super::calibrations::fitted_for;
 use crate::engine::{BatchModel, DeviceError, ItemError};
 use crate::explain::{self, CALIBRATION_FILE, Calibration, Contrast, Method, RawMap, Recipe};
 use crate::models::clip::{Clip, ClipCheckpoint, Preprocess, TapPlan, Tape, normalised};
@@ -202,21 +203,7 @@ impl BatchModel for ClipWorker {
 
 /// How sure the model's maps are, where a file in its folder tells.
 fn calibration(checkpoint: &ClipCheckpoint) -> Result<Option<Calibration>, String> {
-    let path = checkpoint.folder.join(CALIBRATION_FILE);
-    let told = |reason: String| format!("{}: {reason}", path.display());
-    match std::fs::read_to_string(&path) {
-        Ok(json) => {
-            let read = Calibration::parse(&json).map_err(told)?;
-            let fits = read.checksum == checkpoint.checksum();
-            if !fits {
-                let why = "it was fitted for other weights; fit it again";
-                tracing::warn!(path = %path.display(), why, "the calibration is not used");
-            }
-            Ok(fits.then_some(read))
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(told(error.to_string())),
-    }
+    fitted_for(checkpoint, CALIBRATION_FILE, Calibration::parse, |read| &read.checksum)
 }
 
 /// A job for every path through the net: a short and a full text, and a grey picture without maps

@@ -16,6 +16,8 @@ pub enum Figure {
     Softmax,
     /// The cosine less that of the prompt's opposite ("uneven teeth", "even teeth").
     Margin,
+    /// The calibrated probability that the prompt is true of the frame.
+    Confidence,
 }
 
 impl Figure {
@@ -25,7 +27,7 @@ impl Figure {
         let (open_at, close_at) = match self {
             Self::Contrast => (0.02, 0.01),
             Self::Cosine => (0.25, 0.23),
-            Self::Softmax => (0.6, 0.4),
+            Self::Softmax | Self::Confidence => (0.6, 0.4),
             Self::Margin => (0.02, 0.0),
         };
         Thresholds { open_at, close_at }
@@ -112,7 +114,8 @@ mod tests {
         ] {
             assert_eq!(Thresholds::new(open_at, close_at).is_some(), fine, "{open_at} {close_at}");
         }
-        for figure in [Figure::Contrast, Figure::Cosine, Figure::Softmax, Figure::Margin] {
+        let figures = [Figure::Contrast, Figure::Cosine, Figure::Softmax, Figure::Margin];
+        for figure in figures.into_iter().chain([Figure::Confidence]) {
             let Thresholds { open_at, close_at } = figure.thresholds();
             assert!(Thresholds::new(open_at, close_at).is_some(), "{figure:?}");
         }

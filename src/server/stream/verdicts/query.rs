@@ -58,6 +58,11 @@ impl Plan {
         self.subjects.get(index).map(|subject| subject.prompt.clone()).unwrap_or_default()
     }
 
+    /// Whether the scores' confidences are judged.
+    pub(in crate::server) fn judges_confidence(&self) -> bool {
+        self.figure == Figure::Confidence
+    }
+
     /// Each prompt's figure, of the similarity part's scores; NaN where there is none.
     pub(super) fn figures(&self, scores: &[v1::Score]) -> Vec<f32> {
         let cosine = |at: usize| scores.get(at).map_or(f32::NAN, |score| score.cosine);
@@ -67,6 +72,7 @@ impl Plan {
                 Figure::Contrast => score.contrast,
                 Figure::Cosine => score.cosine,
                 Figure::Softmax => score.softmax,
+                Figure::Confidence => score.confidence.map_or(f32::NAN, |told| told as f32),
                 Figure::Margin => score.cosine - subject.opposite_at.map_or(f32::NAN, cosine),
             }
         };
@@ -85,6 +91,11 @@ pub(in crate::server) fn convert(
         return Err(ServingError::invalid("verdicts", reason));
     };
     let figure = convert_figure(query.figure)?;
+    if figure == Figure::Confidence && similarity.nulls.is_some() {
+        let reason = "is CONFIDENCE, which is fitted to the server's null prompts: leave \
+                      similarity.null_prompts empty";
+        return Err(ServingError::invalid("verdicts.figure", reason));
+    }
     let defaults = figure.thresholds();
     let common = Levels {
         open_at: query.open_at.unwrap_or(defaults.open_at()),
@@ -127,6 +138,7 @@ fn convert_figure(figure: i32) -> Result<Figure, ServingError> {
         Ok(v1::VerdictFigure::Cosine) => Ok(Figure::Cosine),
         Ok(v1::VerdictFigure::Softmax) => Ok(Figure::Softmax),
         Ok(v1::VerdictFigure::Margin) => Ok(Figure::Margin),
+        Ok(v1::VerdictFigure::Confidence) => Ok(Figure::Confidence),
         Err(_) => {
             let reason = format!("is {figure}, which is no known value");
             Err(ServingError::invalid("verdicts.figure", reason))
@@ -170,10 +182,8 @@ fn convert_prompt(
         (Figure::Margin, true) => return wrong("is required with the figure MARGIN"),
         (Figure::Margin, false) if opposite == prompt => return wrong("is the prompt itself"),
         (Figure::Margin, false) => Some(place("opposite", &opposite)?),
-        (Figure::Contrast | Figure::Cosine | Figure::Softmax, true) => None,
-        (Figure::Contrast | Figure::Cosine | Figure::Softmax, false) => {
-            return wrong("is read with the figure MARGIN only");
-        }
+        (_, true) => None,
+        (_, false) => return wrong("is read with the figure MARGIN only"),
     };
     let levels = Levels {
         open_at: open_at.unwrap_or(common.open_at),
@@ -369,6 +379,7 @@ mod tests {
             cosine,
             contrast,
             softmax,
+            confidence: Some(f64::from(softmax) / 2.0),
             ..Default::default()
         };
         let scores = [score(0.3, 0.03, 0.7), score(0.2, 0.01, 0.2), score(0.1, -0.02, 0.1)];
@@ -384,9 +395,24 @@ mod tests {
             (v1::VerdictFigure::Cosine, "", 0.3),
             (v1::VerdictFigure::Softmax, "", 0.7),
             (v1::VerdictFigure::Margin, "even teeth", 0.1),
+            (v1::VerdictFigure::Confidence, "", 0.35),
         ] {
             assert!((figures(figure, opposite) - expected).abs() < 1e-6, "{figure:?}");
         }
+    }
+
+    #[test]
+    fn a_confidence_has_its_thresholds_and_needs_the_servers_nulls() {
+        let query = || v1::VerdictQuery { figure: 5, ..Default::default() };
+        let plan = converted(query()).unwrap();
+        assert!(plan.judges_confidence());
+        assert_eq!(plan.subjects[0].thresholds, Thresholds::new(0.6, 0.4).unwrap());
+        assert!(plan.figures(&[v1::Score::default()])[0].is_nan(), "an uncalibrated score");
+        let other = Similarity { nulls: Some(vec!["a".to_owned()]), ..similarity() };
+        let error = convert(query(), Some(&other), &RequestLimits::default()).unwrap_err();
+        let said = "verdicts.figure: is CONFIDENCE, which is fitted to the server's null prompts: \
+                    leave similarity.null_prompts empty";
+        assert_eq!(error.to_string(), said);
     }
 
     #[test]
