@@ -3,6 +3,7 @@
 //! Imports: calibration, libtorch, telemetry, evidence, vision, scenes, engine, models, explain, evaluation, training, serving, verification, retrieval, report, proto, server, config.
 
 mod box_heatmaps;
+mod calibrate;
 mod client;
 mod config;
 mod demo;
@@ -56,6 +57,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Measure accuracy, mean average precision and heatmap localisation.
     Eval(eval::EvalArgs),
+    /// Fit what turns figures of claims, prompts or verdicts into probabilities.
+    Calibrate(Box<calibrate::CalibrateArgs>),
     /// Look into checkpoints.
     #[command(subcommand)]
     Models(inspect::ModelsCommand),
@@ -81,6 +84,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::VerifyAnswer(args) => verify_answer::run(&args, &settings),
         Command::Demo(args) => demo::run(&args, &settings),
         Command::Eval(args) => eval::run(&args, &settings),
+        Command::Calibrate(args) => calibrate::run(&args),
         Command::Models(command) => inspect::run(&command),
         Command::Keys(command) => keys::run(&command),
         Command::Config(command) => config::run(command),
@@ -102,7 +106,11 @@ impl Cli {
             Command::VerifyAnswer(args) => args.models.load(with(Vec::new())),
             Command::Demo(args) => args.models.load(with(Vec::new())),
             Command::Eval(args) => args.models().load(with(Vec::new())),
-            Command::Models(_) | Command::Keys(_) | Command::Config(_) | Command::Train(_) => {
+            Command::Calibrate(_)
+            | Command::Models(_)
+            | Command::Keys(_)
+            | Command::Config(_)
+            | Command::Train(_) => {
                 let mut variables = Sources::environment();
                 variables.retain(|(name, _)| name.starts_with("VERIFRAME_LOG"));
                 let sources = Sources { variables, flags: log, ..Sources::default() };

@@ -159,7 +159,10 @@ fn show(path: &Path, answer: &v1::VerifyResponse) {
     output::say(path.display());
     if let Some(similarity) = &answer.similarity {
         let rows: Vec<Vec<String>> = similarity.scores.iter().map(score_row).collect();
-        output::table(&["prompt", "cosine", "logit", "softmax", "contrast", ""], &rows);
+        output::table(
+            &["prompt", "cosine", "logit", "softmax", "contrast", "confidence", ""],
+            &rows,
+        );
     }
     if let Some(regions) = &answer.regions {
         let rows: Vec<Vec<String>> = regions.regions.iter().map(region_row).collect();
@@ -230,6 +233,7 @@ fn score_row(score: &v1::Score) -> Vec<String> {
         format!("{:.2}", score.logit),
         format!("{:.3}", score.softmax),
         format!("{:+.4}", score.contrast),
+        score.confidence.map_or_else(|| "–".to_owned(), |told| format!("{told:.3}")),
         cut,
     ]
 }
@@ -261,7 +265,8 @@ fn as_json(path: &Path, answer: &v1::VerifyResponse) -> Value {
     let score = |score: &v1::Score| {
         json!({
             "prompt": score.prompt, "cosine": score.cosine, "logit": score.logit,
-            "softmax": score.softmax, "contrast": score.contrast, "truncated": score.truncated,
+            "softmax": score.softmax, "contrast": score.contrast,
+            "confidence": score.confidence, "truncated": score.truncated,
         })
     };
     let edges = |edges: &Option<v1::BoundingBox>| {

@@ -177,10 +177,10 @@ fn rect(svg: &mut String, paint: &str, ((left, right), (top, height)): Corners, 
     );
 }
 
-fn push(svg: &mut String, text: std::fmt::Arguments<'_>) {
+pub(super) fn push(svg: &mut String, text: std::fmt::Arguments<'_>) {
     svg.write_fmt(text).expect("writing to a string does not fail");
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

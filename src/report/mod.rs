@@ -3,6 +3,7 @@
 //! Imports: nothing.
 
 mod chart;
+mod reliability;
 
 use base64::Engine as _;
 use minijinja::{AutoEscape, Environment, context};
@@ -10,6 +11,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 pub use chart::{Chart, Series, Span};
+pub use reliability::{Reliability, reliability};
 
 /// Why a report cannot be written.
 #[derive(Debug, Error)]

@@ -7,6 +7,7 @@ mod explain;
 mod faces;
 mod gallery;
 mod labelled;
+mod prompts;
 mod quality;
 mod retrieval;
 mod served;
@@ -38,6 +39,7 @@ const FIRST: u64 = HELD_OUT + 100_000;
 ///   veriframe eval --json > figures.json
 ///   veriframe eval explain
 ///   veriframe eval quality
+///   veriframe eval prompts
 ///   veriframe eval zoom
 ///   veriframe eval dossiers out/cases
 ///   veriframe eval retrieval out/cases/retrieval.jsonl --collection cases
@@ -70,6 +72,8 @@ enum EvalCommand {
     Explain(explain::ExplainArgs),
     /// Measure whether the figures of a heatmap tell if it points at the thing, and calibrate them.
     Quality(quality::QualityArgs),
+    /// Measure whether the confidence of a prompt's score comes true, and write rows to fit it to.
+    Prompts(prompts::PromptsArgs),
     /// Measure whether heatmaps point better where the model looks closer.
     Zoom(zoom::ZoomArgs),
     /// Make a labelled data set of people, evidence about them, and answers.
@@ -86,6 +90,7 @@ impl EvalArgs {
         match &self.what {
             Some(EvalCommand::Explain(args)) => &args.models,
             Some(EvalCommand::Quality(args)) => &args.models,
+            Some(EvalCommand::Prompts(args)) => &args.models,
             Some(EvalCommand::Zoom(args)) => &args.models,
             Some(EvalCommand::Retrieval(args)) => &args.models,
             Some(EvalCommand::Answers(args)) => &args.models,
@@ -99,6 +104,7 @@ pub(super) fn run(args: &EvalArgs, settings: &Settings) -> anyhow::Result<()> {
     match &args.what {
         Some(EvalCommand::Explain(args)) => explain::run(args, settings),
         Some(EvalCommand::Quality(args)) => quality::run(args, settings),
+        Some(EvalCommand::Prompts(args)) => prompts::run(args, settings),
         Some(EvalCommand::Zoom(args)) => zoom::run(args, settings),
         Some(EvalCommand::Dossiers(args)) => dossiers::run(args),
         Some(EvalCommand::Retrieval(args)) => retrieval::run(args, settings),
