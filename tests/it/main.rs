@@ -5,6 +5,7 @@
 mod admin;
 mod answers;
 mod box_heatmaps;
+mod calibration;
 mod claims;
 mod clip;
 mod config;

@@ -99,6 +99,10 @@ async fn a_cue_is_told_from_its_opposite_and_its_parts_are_found() {
     assert_eq!(scores.scores.len(), 2);
     assert!((scores.scores.iter().map(|score| score.softmax).sum::<f32>() - 1.0).abs() < 1e-5);
     assert!(scores.scores[0].cosine > scores.scores[1].cosine, "{scores:?}");
+    let calibration = scores.calibration.as_ref().unwrap();
+    assert!(calibration.name.starts_with("prompts-") && calibration.ece < 0.05, "{calibration:?}");
+    let told: Option<Vec<f64>> = scores.scores.iter().map(|score| score.confidence).collect();
+    assert!(told.unwrap().iter().all(|told| (0.0..=1.0).contains(told)), "{scores:?}");
     let found = &answer.detection.as_ref().unwrap().detections;
     assert!(found.iter().any(|found| found.label == "mouth"), "{found:?}");
     let regions = &answer.regions.as_ref().unwrap().regions;
