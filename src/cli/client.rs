@@ -17,6 +17,7 @@ use tonic::{Request, Status};
 
 use super::options::{catalog, store};
 use crate::config::Settings;
+use crate::evidence::Store;
 use crate::proto::v1::answer_service_client::AnswerServiceClient;
 use crate::proto::v1::evidence_service_client::EvidenceServiceClient;
 use crate::proto::v1::verification_service_client::VerificationServiceClient;
@@ -71,9 +72,12 @@ pub(super) type Line = InterceptedService<Channel, WithKey>;
 /// The client of every command that verifies.
 pub(super) type Client = VerificationServiceClient<Line>;
 
+/// The client of commands about evidence.
+pub(super) type EvidenceClient = EvidenceServiceClient<Line>;
+
 /// A connected client; a server of its own stops with it.
-pub(super) struct Session {
-    pub(super) client: Client,
+pub(super) struct Session<C = Client> {
+    pub(super) client: C,
     line: Line,
     own: Option<OwnServer>,
 }
@@ -84,42 +88,21 @@ struct OwnServer {
 }
 
 impl Session {
-    /// Connects to the server of `args`, or starts one on a free loopback port with `settings`.
+    /// Connects to the server of `args`, or starts one on a free loopback port with `settings` and
+    /// the store of evidence that they name, if any.
     pub(super) async fn open(args: &ServerArgs, settings: &Settings) -> anyhow::Result<Self> {
-        if let Some(address) = &args.server {
-            return Ok(Self::over(connect(address, args).await?, None));
-        }
-        // It lives for this command alone: who may call it, and whether in cipher, is of no use.
-        let config = server::Config {
-            tls: server::tls::Config::default(),
-            auth: server::auth::Config::default(),
-            ..settings.server.clone()
+        let (line, own) = match &args.server {
+            Some(address) => (connect(address, args).await?, None),
+            None => {
+                let store = store(&settings.evidence).await?;
+                let (line, own) = start(settings, store).await?;
+                (line, Some(own))
+            }
         };
-        let (store, answers) = (store(&settings.evidence).await?, settings.answers.clone());
-        let settings = settings.clone();
-        let catalog = tokio::task::spawn_blocking(move || catalog(&settings));
-        let catalog = Arc::new(catalog.await??);
-        let image_limits = config.image_limits;
-        let library = store.map(|store| Library::new(store, Arc::clone(&catalog), image_limits));
-        let offer = server::Offer { catalog, library, answers };
-        let listener =
-            TcpListener::bind(("127.0.0.1", 0)).await.context("no free loopback port")?;
-        let address = listener.local_addr()?;
-        let (stop, stopped) = oneshot::channel();
-        let shutdown = async {
-            // A dropped sender means the same as a message: stop.
-            drop(stopped.await);
-        };
-        let done = tokio::spawn(server::run(listener, offer, config, shutdown));
-        let line = connect(&address.to_string(), &ServerArgs::default()).await?;
-        Ok(Self::over(line, Some(OwnServer { stop, done })))
-    }
-
-    fn over(line: Line, own: Option<OwnServer>) -> Self {
         let client = VerificationServiceClient::new(line.clone())
             .max_decoding_message_size(MAX_ANSWER_BYTES)
             .max_encoding_message_size(MAX_ANSWER_BYTES);
-        Self { client, line, own }
+        Ok(Self { client, line, own })
     }
 
     /// A client that has answers checked, over the same connection.
@@ -128,14 +111,31 @@ impl Session {
             .max_decoding_message_size(MAX_ANSWER_BYTES)
             .max_encoding_message_size(MAX_ANSWER_BYTES)
     }
+}
 
-    /// A client of the evidence, over the same connection.
-    pub(super) fn evidence(&self) -> EvidenceServiceClient<Line> {
-        EvidenceServiceClient::new(self.line.clone())
+impl Session<EvidenceClient> {
+    /// Connects to the server of `args`, or starts one on a free loopback port with `settings` and
+    /// the store that they name.
+    pub(super) async fn evidence(args: &ServerArgs, settings: &Settings) -> anyhow::Result<Self> {
+        let (line, own) = match &args.server {
+            Some(address) => (connect(address, args).await?, None),
+            None => {
+                let store = store(&settings.evidence).await?.context(
+                    "no evidence is named: give --server ADDRESS or --data DIR, or set \
+                     evidence.store",
+                )?;
+                let (line, own) = start(settings, Some(store)).await?;
+                (line, Some(own))
+            }
+        };
+        let client = EvidenceServiceClient::new(line.clone())
             .max_decoding_message_size(MAX_ANSWER_BYTES)
-            .max_encoding_message_size(MAX_ANSWER_BYTES)
+            .max_encoding_message_size(MAX_ANSWER_BYTES);
+        Ok(Self { client, line, own })
     }
+}
 
+impl<C> Session<C> {
     /// Ends a server of its own, in order.
     pub(super) async fn close(self) -> anyhow::Result<()> {
         let Some(own) = self.own else { return Ok(()) };
@@ -144,6 +144,36 @@ impl Session {
         drop(own.stop);
         own.done.await?.context("the server ended with an error")
     }
+}
+
+/// Starts a server of this command's own.
+async fn start(
+    settings: &Settings,
+    store: Option<Arc<Store>>,
+) -> anyhow::Result<(Line, OwnServer)> {
+    // It lives for this command alone: who may call it, and whether in cipher, is of no use.
+    let config = server::Config {
+        tls: server::tls::Config::default(),
+        auth: server::auth::Config::default(),
+        ..settings.server.clone()
+    };
+    let answers = settings.answers.clone();
+    let settings = settings.clone();
+    let catalog = tokio::task::spawn_blocking(move || catalog(&settings));
+    let catalog = Arc::new(catalog.await??);
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("no free loopback port")?;
+    let address = listener.local_addr()?;
+    let (stop, stopped) = oneshot::channel();
+    let shutdown = async {
+        // A dropped sender means the same as a message: stop.
+        drop(stopped.await);
+    };
+    let limits = config.image_limits;
+    let library = store.map(|store| Library::new(store, Arc::clone(&catalog), limits));
+    let offer = server::Offer { catalog, library, answers };
+    let done = tokio::spawn(server::run(listener, offer, config, shutdown));
+    let line = connect(&address.to_string(), &ServerArgs::default()).await?;
+    Ok((line, OwnServer { stop, done }))
 }
 
 async fn connect(address: &str, args: &ServerArgs) -> anyhow::Result<Line> {

@@ -8,6 +8,7 @@ mod client;
 mod config;
 mod demo;
 mod eval;
+mod evidence;
 mod filter;
 mod images;
 mod inspect;
@@ -59,6 +60,9 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Fit what turns figures of claims, prompts or verdicts into probabilities.
     Calibrate(Box<calibrate::CalibrateArgs>),
+    /// Keep evidence, find it, and look after its store.
+    #[command(subcommand)]
+    Evidence(evidence::EvidenceCommand),
     /// Look into checkpoints.
     #[command(subcommand)]
     Models(inspect::ModelsCommand),
@@ -85,6 +89,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Demo(args) => demo::run(&args, &settings),
         Command::Eval(args) => eval::run(&args, &settings),
         Command::Calibrate(args) => calibrate::run(&args),
+        Command::Evidence(command) => evidence::run(&command, &settings),
         Command::Models(command) => inspect::run(&command),
         Command::Keys(command) => keys::run(&command),
         Command::Config(command) => config::run(command),
@@ -106,6 +111,10 @@ impl Cli {
             Command::VerifyAnswer(args) => args.models.load(with(Vec::new())),
             Command::Demo(args) => args.models.load(with(Vec::new())),
             Command::Eval(args) => args.models().load(with(Vec::new())),
+            Command::Evidence(command) => {
+                let store = command.store();
+                store.models.load(with(store.flags()))
+            }
             Command::Calibrate(_)
             | Command::Models(_)
             | Command::Keys(_)

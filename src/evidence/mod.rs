@@ -20,6 +20,7 @@ mod store;
 mod types;
 
 pub use self::config::{Config, Limits};
+pub use self::embedded::copy_store;
 pub use self::error::Error;
 pub use self::filter::{Field, Filter, Range, Test};
 pub use self::store::Store;

@@ -97,10 +97,10 @@ async fn ask(
     settings: &Settings,
     queries: &Labelled<RetrievalLine>,
 ) -> anyhow::Result<Vec<Ranked>> {
-    let session = Session::open(&args.server, settings).await?;
+    let session = Session::evidence(&args.server, settings).await?;
     let bar = output::progress(queries.lines.len() as u64, "queries");
     let jobs = queries.lines.iter().map(|line| {
-        let mut client = session.evidence();
+        let mut client = session.client.clone();
         async move {
             let request = request(args, queries, line).await?;
             let answer = client.search_evidence(request).await;

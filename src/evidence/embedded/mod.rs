@@ -9,6 +9,7 @@
 //! Folders whose names begin with a dot are half-made or half-deleted, and go at the next opening.
 
 mod collection;
+mod copy;
 mod files;
 mod journal;
 mod shard;
@@ -29,6 +30,7 @@ use super::config::Config;
 use super::error::{Error, nearest};
 use super::types::{Collection, Embedded, Statistics, Written};
 
+pub use self::copy::copy_store;
 pub(super) use self::shard::Shard;
 
 /// An open embedded store.
