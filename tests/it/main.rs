@@ -17,6 +17,7 @@ mod drain;
 mod engine;
 mod errors;
 mod eval;
+mod eval_answers;
 mod evidence_crash;
 mod evidence_store;
 mod explain;
