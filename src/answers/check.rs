@@ -119,7 +119,7 @@ impl Session<'_> {
             ablations: ablations(&claims, &self.scales),
             model: self.eyes.as_ref().or(self.reading()).map(|clip| clip.identity().clone()),
             detector: self.detector.as_ref().map(|detector| detector.identity().clone()),
-            calibration: self.scales.used(),
+            calibration: self.scales.identity(),
             claims,
             timing,
         }

@@ -1,14 +1,11 @@
 //! From what witnesses said to a probability and a status; pure.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::asked::Asked;
 use super::config::Config;
-use super::result::{
-    Ablation, CalibrationUsed, ClaimResult, Reason, Stance, Status, Testimony, Witness,
-};
-use crate::calibration::CalibrationFile;
+use super::result::{Ablation, ClaimResult, Reason, Stance, Status, Testimony, Witness};
+use crate::calibration::{CalibrationFile, Identity};
 use crate::claims::Kind;
 
 /// What one unit of support adds to the log-odds where no calibration says better: a cosine that
@@ -23,11 +20,11 @@ const UNCALIBRATED: [(Witness, f64); 5] = [
 
 /// Turns supports into probabilities.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Scales(Option<Arc<CalibrationFile>>);
+pub(super) struct Scales(Option<CalibrationFile>);
 
 impl Scales {
     /// By a model's calibration, if it has one.
-    pub(super) fn new(calibration: Option<Arc<CalibrationFile>>) -> Self {
+    pub(super) fn new(calibration: Option<CalibrationFile>) -> Self {
         Self(calibration)
     }
 
@@ -56,16 +53,9 @@ impl Scales {
         Some(1.0 / (1.0 + (-log_odds).exp()))
     }
 
-    /// Which calibration it is.
-    pub(super) fn used(&self) -> CalibrationUsed {
-        let Some(file) = &self.0 else { return CalibrationUsed::default() };
-        CalibrationUsed {
-            name: file.name(),
-            method: file.method().to_owned(),
-            data_sha256: file.data_sha256.clone(),
-            rows: file.rows,
-            ece: file.ece_after,
-        }
+    /// Which calibration it is, if any.
+    pub(super) fn identity(&self) -> Option<Identity> {
+        self.0.as_ref().map(CalibrationFile::identity)
     }
 }
 

@@ -26,8 +26,8 @@ pub use check::{of_image, verify_answer};
 pub use config::Config;
 pub use request::{AnswerRequest, EvidenceScope};
 pub use result::{
-    Ablation, AnswerResult, CalibrationUsed, Citation, ClaimResult, Place, Reason, Source, Stance,
-    Status, Testimony, Witness,
+    Ablation, AnswerResult, Citation, ClaimResult, Place, Reason, Source, Stance, Status,
+    Testimony, Witness,
 };
 pub use session::Backend;
 pub use video::{FrameTestimony, Video};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::calibration::Identity;
 use crate::claims::Claim;
 use crate::serving::ModelIdentity;
 use crate::telemetry::metrics::ClaimOutcome;
@@ -240,21 +241,6 @@ pub struct Ablation {
     pub confidence: Option<f64>,
 }
 
-/// Which calibration made probabilities of what witnesses said.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct CalibrationUsed {
-    /// Empty where there is none.
-    pub name: String,
-    /// `logistic` or `isotonic`.
-    pub method: String,
-    /// SHA-256 of the labelled data, hexadecimal.
-    pub data_sha256: String,
-    /// Labelled claims.
-    pub rows: u64,
-    /// Expected calibration error on data left out of the fit.
-    pub ece: f64,
-}
-
 /// Everything about an answer.
 #[derive(Clone, Debug)]
 pub struct AnswerResult {
@@ -271,8 +257,8 @@ pub struct AnswerResult {
     pub model: Option<ModelIdentity>,
     /// The detector that was heard.
     pub detector: Option<ModelIdentity>,
-    /// The calibration.
-    pub calibration: CalibrationUsed,
+    /// The calibration behind every confidence, if there is one.
+    pub calibration: Option<Identity>,
     /// Where the time went.
     pub timing: Timing,
 }

@@ -113,9 +113,9 @@ impl<'a> Session<'a> {
         let detector = Self::detector_of(backend.catalog, &request, pictured)?;
         let classes = detector.as_ref().map(|detector| detector.classes().to_vec());
         let calibrated = reader.as_ref().or(eyes.as_ref());
-        let calibration = calibrated.and_then(|clip| Some(clip).and(None));
+        let calibration = calibrated.and_then(|clip| clip.calibration(CalibrationKind::Claims));
         let mut session = Self {
-            scales: Scales::new(calibration),
+            scales: Scales::new(calibration.cloned()),
             lexicon: Lexicon::new(&classes.unwrap_or_default(), &config.class_terms),
             directions: Vec::new(),
             question: None,

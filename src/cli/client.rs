@@ -91,13 +91,12 @@ impl Session {
     /// Connects to the server of `args`, or starts one on a free loopback port with `settings` and
     /// the store of evidence that they name, if any.
     pub(super) async fn open(args: &ServerArgs, settings: &Settings) -> anyhow::Result<Self> {
-        let (line, own) = match &args.server {
-            Some(address) => (connect(address, args).await?, None),
-            None => {
-                let store = store(&settings.evidence).await?;
-                let (line, own) = start(settings, store).await?;
-                (line, Some(own))
-            }
+        let (line, own) = if let Some(address) = &args.server {
+            (connect(address, args).await?, None)
+        } else {
+            let store = store(&settings.evidence).await?;
+            let (line, own) = start(settings, store).await?;
+            (line, Some(own))
         };
         let client = VerificationServiceClient::new(line.clone())
             .max_decoding_message_size(MAX_ANSWER_BYTES)
@@ -117,16 +116,14 @@ impl Session<EvidenceClient> {
     /// Connects to the server of `args`, or starts one on a free loopback port with `settings` and
     /// the store that they name.
     pub(super) async fn evidence(args: &ServerArgs, settings: &Settings) -> anyhow::Result<Self> {
-        let (line, own) = match &args.server {
-            Some(address) => (connect(address, args).await?, None),
-            None => {
-                let store = store(&settings.evidence).await?.context(
-                    "no evidence is named: give --server ADDRESS or --data DIR, or set \
-                     evidence.store",
-                )?;
-                let (line, own) = start(settings, Some(store)).await?;
-                (line, Some(own))
-            }
+        let (line, own) = if let Some(address) = &args.server {
+            (connect(address, args).await?, None)
+        } else {
+            let store = store(&settings.evidence).await?.context(
+                "no evidence is named: give --server ADDRESS or --data DIR, or set evidence.store",
+            )?;
+            let (line, own) = start(settings, Some(store)).await?;
+            (line, Some(own))
         };
         let client = EvidenceServiceClient::new(line.clone())
             .max_decoding_message_size(MAX_ANSWER_BYTES)

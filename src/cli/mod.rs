@@ -108,7 +108,7 @@ impl Cli {
         let loaded = match &self.command {
             Command::Serve(args) => args.models.load(with(args.flags())),
             Command::Verify(args) => args.models.load(with(Vec::new())),
-            Command::VerifyAnswer(args) => args.models.load(with(Vec::new())),
+            Command::VerifyAnswer(args) => args.store.models.load(with(args.store.flags())),
             Command::Demo(args) => args.models.load(with(Vec::new())),
             Command::Eval(args) => args.models().load(with(Vec::new())),
             Command::Evidence(command) => {

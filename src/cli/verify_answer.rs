@@ -7,9 +7,9 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::client::{ServerArgs, Session, explained};
+use super::client::{Session, explained};
+use super::evidence::StoreArgs;
 use super::filter::{FilterArg, filter};
-use super::options::ModelArgs;
 use super::output;
 use crate::config::Settings;
 use crate::proto::v1;
@@ -19,11 +19,12 @@ use crate::proto::v1;
 /// Examples:
 ///   veriframe verify-answer face.png --answer "The teeth are uneven. The eyes are blue."
 ///   veriframe verify-answer face.png --answer-file answer.txt --collection cases \
-///       --filter subject=0417 --server localhost:50051
+///       --filter subject=0417 --data evidence
 ///   echo "안경을 쓰고 있다." | veriframe verify-answer face.png --answer-file - --json
 ///   veriframe verify-answer --answer "#mismatched_pupils, uneven teeth" --split
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
+#[expect(clippy::doc_markdown, reason = "names stand as they are typed")]
 pub(super) struct VerifyAnswerArgs {
     /// The pictures that the answer is about: JPEG, PNG, WebP, BMP, GIF or TIFF files.
     images: Vec<PathBuf>,
@@ -55,9 +56,7 @@ pub(super) struct VerifyAnswerArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    server: ServerArgs,
-    #[command(flatten)]
-    pub(super) models: ModelArgs,
+    pub(super) store: StoreArgs,
 }
 
 /// Who is heard.
@@ -94,7 +93,7 @@ pub(super) fn run(args: &VerifyAnswerArgs, settings: &Settings) -> anyhow::Resul
 
 async fn verify(args: &VerifyAnswerArgs, settings: &Settings) -> anyhow::Result<()> {
     let answer = answer(args)?;
-    let session = Session::open(&args.server, settings).await?;
+    let session = Session::open(&args.store.server, settings).await?;
     let mut client = session.answers();
     if args.split {
         let request = v1::SplitAnswerRequest { answer };

@@ -46,7 +46,7 @@ pub(super) struct StoreArgs {
     #[arg(long, value_name = "DIR", conflicts_with = "server")]
     data: Option<String>,
     #[command(flatten)]
-    server: ServerArgs,
+    pub(super) server: ServerArgs,
     #[command(flatten)]
     pub(super) models: ModelArgs,
 }

@@ -1,16 +1,13 @@
 //! What was found out about answers, to the wire.
 
 use crate::answers::{
-    Ablation, AnswerResult, CalibrationUsed, Citation, ClaimResult, Reason, Source, Stance, Status,
-    Testimony, Witness,
+    Ablation, AnswerResult, Citation, ClaimResult, Reason, Source, Stance, Status, Testimony,
+    Witness,
 };
 use crate::claims::{Claim, Cue, KindName};
 use crate::proto::v1;
 use crate::server::respond;
 use crate::server::respond::rect;
-
-/// An answer without any calibration says so.
-const UNCALIBRATED: &str = "UNCALIBRATED";
 
 pub(super) fn answer(result: AnswerResult) -> v1::VerifyAnswerResponse {
     let unchecked = result.claims.iter().filter(|claim| claim.confidence.is_none()).count();
@@ -26,19 +23,13 @@ pub(super) fn answer(result: AnswerResult) -> v1::VerifyAnswerResponse {
         verdict: Some(verdict),
         model: result.model.as_ref().map(respond::identity),
         detector: result.detector.as_ref().map(respond::identity),
-        calibration: Some(calibration(result.calibration)),
+        calibration: Some(respond::calibration(result.calibration)),
         timing: Some(respond::timing(&result.timing)),
     }
 }
 
 fn ablation(one: &Ablation) -> v1::Ablation {
     v1::Ablation { without: witness(one.without).into(), confidence: one.confidence }
-}
-
-fn calibration(used: CalibrationUsed) -> v1::CalibrationIdentity {
-    let CalibrationUsed { name, method, data_sha256, rows, ece } = used;
-    let name = if name.is_empty() { UNCALIBRATED.to_owned() } else { name };
-    v1::CalibrationIdentity { name, method, data_sha256, count: rows, ece }
 }
 
 fn claim_result(result: ClaimResult) -> v1::ClaimResult {
