@@ -18,6 +18,7 @@ mod engine;
 mod errors;
 mod eval;
 mod eval_answers;
+mod evidence;
 mod evidence_crash;
 mod evidence_store;
 mod explain;

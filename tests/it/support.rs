@@ -60,16 +60,11 @@ impl TestServer {
     /// With answers checked so.
     pub(crate) async fn with_answers(config: Config, answers: answers::Config) -> Self {
         let catalog = catalog(Options::default()).await;
-        Self::offering(config, Offer { answers, ..Offer::from(catalog) }).await
+        Self::serving(config, Offer { answers, ..Offer::from(catalog) }).await
     }
 
-    /// With the models of this catalog, loaded or not.
-    pub(crate) async fn serving(config: Config, catalog: Arc<Catalog>) -> Self {
-        Self::offering(config, catalog).await
-    }
-
-    /// With all that a server may offer.
-    pub(crate) async fn offering(config: Config, offer: impl Into<Offer>) -> Self {
+    /// With the models of this catalog, loaded or not; or all that there is to offer.
+    pub(crate) async fn serving(config: Config, offer: impl Into<Offer>) -> Self {
         let offer = offer.into();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
