@@ -99,6 +99,27 @@ async fn pictures_that_are_not_kept_are_found_all_the_same() {
     assert_eq!(ids(&hits)[0], "two");
 }
 
+/// A source is told again and filtered by; nobody goes there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_is_never_fetched() {
+    let folder = folder();
+    let site = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    site.set_nonblocking(true).unwrap();
+    let source_uri = format!("http://{}/a.png", site.local_addr().unwrap());
+    let mut server = Keeping::start(folder.path()).await;
+    for (collection, keep_images) in [("kept", true), ("referenced", false)] {
+        let keep_images = Some(keep_images);
+        let options = v1::CollectionOptions { keep_images, ..Default::default() };
+        server.create(collection, options).await;
+        let source_uri = source_uri.clone();
+        server.put(collection, vec![v1::EvidenceItem { source_uri, ..picture("a", 1) }]).await;
+        assert_eq!(server.get(collection, &["a"]).await.len(), 1);
+        assert_eq!(server.search(by_text(collection, "a face")).await.len(), 1);
+    }
+    let came = site.accept().map(|(_, peer)| peer).unwrap_err();
+    assert_eq!(came.kind(), std::io::ErrorKind::WouldBlock);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_content_without_an_id_is_there_once() {
     let folder = folder();
