@@ -57,7 +57,7 @@ enum Command {
     /// Stream a generated clip through a server with the built-in models and leave a report.
     Demo(demo::DemoArgs),
     /// Measure accuracy, mean average precision and heatmap localisation.
-    Eval(eval::EvalArgs),
+    Eval(Box<eval::EvalArgs>),
     /// Fit what turns figures of claims, prompts or verdicts into probabilities.
     Calibrate(Box<calibrate::CalibrateArgs>),
     /// Keep evidence, find it, and look after its store.

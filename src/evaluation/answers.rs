@@ -50,14 +50,14 @@ pub fn align(labelled: &[Range<usize>], found: &[Range<usize>]) -> Vec<Option<us
     let shared =
         |a: &Range<usize>, b: &Range<usize>| a.end.min(b.end).saturating_sub(a.start.max(b.start));
     let mut taken = BTreeSet::new();
-    let mut best = |label: &Range<usize>| {
+    let best = |label: &Range<usize>| {
         let free = (0..found.len()).filter(|at| !taken.contains(at));
         let best = free.max_by_key(|&at| (shared(label, &found[at]), std::cmp::Reverse(at)));
         let best = best.filter(|&at| shared(label, &found[at]) > 0);
         taken.extend(best);
         best
     };
-    labelled.iter().map(|label| best(label)).collect()
+    labelled.iter().map(best).collect()
 }
 
 /// What is measured of claims. Shares are 0 to 1, and absent where there is nothing to share.
@@ -404,14 +404,17 @@ mod tests {
 
     #[test]
     fn labels_find_the_claim_that_shares_most_with_them() {
-        let check =
-            |labelled: &[Range<usize>], found: &[Range<usize>], expected: &[Option<usize>]| {
-                assert_eq!(align(labelled, found), expected, "{labelled:?} {found:?}");
+        let check = |labelled: &[(usize, usize)], found: &[(usize, usize)], expected: &[_]| {
+            let ranges = |spans: &[(usize, usize)]| -> Vec<Range<usize>> {
+                spans.iter().map(|&(start, end)| start..end).collect()
             };
-        check(&[0..5, 6..9], &[0..5, 6..9], &[Some(0), Some(1)]);
-        check(&[0..5, 6..20], &[0..20], &[Some(0), None]);
-        check(&[0..10], &[0..3, 4..10], &[Some(1)]);
-        check(&[0..5, 8..9], &[6..7], &[None, None]);
-        check(&[3..8], &[], &[None]);
+            let aligned = align(&ranges(labelled), &ranges(found));
+            assert_eq!(aligned, expected, "{labelled:?} {found:?}");
+        };
+        check(&[(0, 5), (6, 9)], &[(0, 5), (6, 9)], &[Some(0), Some(1)]);
+        check(&[(0, 5), (6, 20)], &[(0, 20)], &[Some(0), None]);
+        check(&[(0, 10)], &[(0, 3), (4, 10)], &[Some(1)]);
+        check(&[(0, 5), (8, 9)], &[(6, 7)], &[None, None]);
+        check(&[(3, 8)], &[], &[None]);
     }
 }

@@ -43,7 +43,7 @@ pub fn intervals<T, const N: usize>(
             values.extend(value);
         }
     }
-    drawn.map(|values| percentiles(values))
+    drawn.map(percentiles)
 }
 
 fn percentiles(mut values: Vec<f64>) -> Option<Interval> {

@@ -45,6 +45,7 @@ const FIRST_CASE: u64 = FIRST + 100_000;
 ///   veriframe eval dossiers out/fit --subjects 400 --first 1000300000
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
+#[expect(clippy::doc_markdown, clippy::doc_link_with_quotes, reason = "help shows lines of JSON")]
 pub(super) struct DossiersArgs {
     /// Folder to write to; files of the same names are replaced.
     dir: PathBuf,

@@ -256,5 +256,6 @@ fn fit(first: &Statement, second: &Statement) -> bool {
         matches!(about, About::Topic(Topic::HairColour | Topic::HairStyle) | About::Hair)
     };
     let opinion = [first, second].iter().any(|one| one.about == About::Opinion);
-    !opinion && !(hair(first.about) && hair(second.about))
+    let both_hair = hair(first.about) && hair(second.about);
+    !opinion && !both_hair
 }

@@ -5,11 +5,12 @@ mod by_rule;
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use veriframe::evaluation::dataset::{AnswerLine, EvidenceLine, Label, RetrievalLine, read};
@@ -19,16 +20,28 @@ use veriframe::proto::v1::evidence_service_server::EvidenceServiceServer;
 use self::by_rule::ByRule;
 use crate::support::png;
 
-/// Runs `veriframe eval` with these arguments against the server by rule.
-async fn eval(rule: &ByRule, arguments: &[&str]) -> Output {
+/// The server by rule, and its address.
+async fn serve(rule: &ByRule) -> (JoinHandle<Result<(), tonic::transport::Error>>, String) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let served = Server::builder()
         .add_service(AnswerServiceServer::new(rule.clone()))
         .add_service(EvidenceServiceServer::new(rule.clone()));
     let server = tokio::spawn(served.serve_with_incoming(TcpListenerStream::new(listener)));
+    (server, address)
+}
+
+/// `veriframe eval` with these arguments and a server.
+fn command(arguments: &[&str], address: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_veriframe"));
-    command.arg("eval").args(arguments).args(["--server", &address]);
+    command.arg("eval").args(arguments).args(["--server", address]);
+    command
+}
+
+/// Runs it against the server by rule.
+async fn eval(rule: &ByRule, arguments: &[&str]) -> Output {
+    let (server, address) = serve(rule).await;
+    let mut command = command(arguments, &address);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     server.abort();
     output
@@ -181,12 +194,37 @@ async fn answers_are_shown_as_tables() {
     let file = path(&folder, "answers.jsonl");
     let arguments = ["answers", &file, "--witnesses", "pixels,detector", "--limit", "1"];
     let said = printed(&rule, &arguments).await;
-    for part in ["1 answers checked; model none, calibration UNCALIBRATED", "accuracy", "opinion"] {
+    let lead =
+        "1 answers checked; witnesses: pixels, detector; model none, calibration UNCALIBRATED";
+    for part in [lead, "accuracy", "opinion"] {
         assert!(said.contains(part), "{part} is not in {said}");
     }
     let asked = rule.asked.lock().unwrap();
     assert_eq!(asked[0].witnesses, [1, 3]);
     assert!(asked[0].evidence.is_none(), "without a collection, none is asked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_keeps_what_was_measured() {
+    let (rule, folder) = (ByRule::default(), data());
+    let file = path(&folder, "answers.jsonl");
+    let endless = json!({"id": "e", "language": "en", "answer": "It lasts forever.", "true": true});
+    let lines = format!("{}\n{endless}\n", std::fs::read_to_string(&file).unwrap());
+    std::fs::write(&file, lines).unwrap();
+    let (server, address) = serve(&rule).await;
+    let arguments = ["answers", &file, "--ablation", "--parallel", "1", "--json"];
+    let child = command(&arguments, &address).stdout(Stdio::piped()).spawn().unwrap();
+    // One at a time: what came before is measured.
+    rule.endless.notified().await;
+    let kill = format!("kill -INT {}", child.id());
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    let output = tokio::task::spawn_blocking(|| child.wait_with_output().unwrap()).await.unwrap();
+    server.abort();
+    assert!(output.status.success(), "{:?}", output.status);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["answers"], &report["checked"]), (&json!(3), &json!(2)), "{report}");
+    near(&report["languages"][2]["claims"]["accuracy"], 0.75);
+    assert_eq!(report["ablation"], json!([]), "nothing further was asked");
 }
 
 #[tokio::test(flavor = "multi_thread")]

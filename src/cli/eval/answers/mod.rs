@@ -39,7 +39,6 @@ use crate::evaluation::dataset::{AnswerLine, write};
 ///   veriframe eval answers out/cases/answers.jsonl --witnesses pixels,regions
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
-#[expect(clippy::doc_markdown, reason = "names stand as they are typed")]
 pub(super) struct AnswersArgs {
     /// The answers.
     file: PathBuf,
@@ -101,6 +100,8 @@ struct Measured {
     calibration: String,
     /// The CLIP model that compared, if any.
     model: Option<String>,
+    /// Who was asked; everybody who can be where empty.
+    witnesses: Vec<&'static str>,
     /// With the witnesses that were asked for.
     #[serde(flatten)]
     report: AnswersReport,
@@ -124,7 +125,7 @@ pub(super) fn run(args: &AnswersArgs, settings: &Settings) -> anyhow::Result<()>
     let runtime = Runtime::new()?;
     let (asked, ablation) = runtime.block_on(ask_all(args, settings, &lines))?;
     anyhow::ensure!(!asked.is_empty(), "no answer was checked");
-    let measured = measured(&lines, &asked, ablation);
+    let measured = measured(args, &lines, &asked, ablation);
     let tables = tables::tables(&measured);
     let json = serde_json::to_string_pretty(&measured)?;
     if let Some(path) = &args.out {
@@ -177,7 +178,12 @@ async fn ask_all<'a>(
     Ok((asked, ablation))
 }
 
-fn measured(lines: &Labelled<AnswerLine>, asked: &[Asked<'_>], ablation: Vec<Ablated>) -> Measured {
+fn measured(
+    args: &AnswersArgs,
+    lines: &Labelled<AnswerLine>,
+    asked: &[Asked<'_>],
+    ablation: Vec<Ablated>,
+) -> Measured {
     let judged: Vec<_> = asked.iter().map(judge::judged).collect();
     let identity = asked.iter().find_map(|one| one.response.calibration.as_ref());
     let model = asked.iter().find_map(|one| one.response.model.as_ref());
@@ -188,6 +194,7 @@ fn measured(lines: &Labelled<AnswerLine>, asked: &[Asked<'_>], ablation: Vec<Abl
         missed: claims.filter(|claim| claim.kind == judge::MISSED).count(),
         calibration: identity.map(|identity| identity.name.clone()).unwrap_or_default(),
         model: model.map(|model| model.name.clone()),
+        witnesses: args.witnesses.iter().map(|witness| witness.name()).collect(),
         report: AnswersReport::measure(&judged),
         ablation,
     }

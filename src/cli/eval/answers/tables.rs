@@ -7,7 +7,7 @@ use crate::evaluation::bootstrap::Interval;
 
 /// What was done, in a line.
 pub(super) fn lead(measured: &Measured) -> String {
-    let Measured { answers, checked, missed, calibration, model, .. } = measured;
+    let Measured { answers, checked, missed, calibration, model, witnesses, .. } = measured;
     let calibration = if calibration.is_empty() { "not named" } else { calibration };
     let model = model.as_deref().unwrap_or("none");
     let unfinished = if checked < answers { format!(" of {answers}") } else { String::new() };
@@ -15,8 +15,10 @@ pub(super) fn lead(measured: &Measured) -> String {
         0 => String::new(),
         missed => format!("; {missed} labelled claims were not found in their answers"),
     };
+    let heard = if witnesses.is_empty() { "all".to_owned() } else { witnesses.join(", ") };
     format!(
-        "{checked}{unfinished} answers checked; model {model}, calibration {calibration}{missed}."
+        "{checked}{unfinished} answers checked; witnesses: {heard}; model {model}, calibration \
+         {calibration}{missed}."
     )
 }
 
