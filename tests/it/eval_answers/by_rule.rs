@@ -25,10 +25,11 @@ pub(super) struct ByRule {
 /// The one value that the request's filter asks for.
 fn subject(request: &v1::VerifyAnswerRequest) -> Option<String> {
     let filter = request.evidence.as_ref()?.filter.as_ref()?;
-    match filter.conditions[0].condition.as_ref()? {
-        v1::metadata_condition::Condition::AnyOf(texts) => Some(texts.values[0].clone()),
-        other => panic!("{other:?}"),
-    }
+    let condition = filter.conditions[0].condition.as_ref()?;
+    let v1::metadata_condition::Condition::AnyOf(texts) = condition else {
+        panic!("{condition:?}");
+    };
+    Some(texts.values[0].clone())
 }
 
 fn testimonies(supports: bool, subject: Option<&str>) -> Vec<v1::Testimony> {
@@ -73,10 +74,8 @@ fn judged(claim: &veriframe::claims::Claim, request: &v1::VerifyAnswerRequest) -
         (true, false) => v1::ClaimStatus::Contradicted,
         (false, _) => v1::ClaimStatus::UnsupportedClaimType,
     };
-    let kind = match claim.kind {
-        Kind::Opinion => v1::ClaimKind::Opinion,
-        _ => v1::ClaimKind::Attribute,
-    };
+    let is_opinion = claim.kind == Kind::Opinion;
+    let kind = if is_opinion { v1::ClaimKind::Opinion } else { v1::ClaimKind::Attribute };
     let subject = subject(request);
     v1::ClaimResult {
         claim: Some(v1::Claim {
