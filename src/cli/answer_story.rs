@@ -15,6 +15,8 @@ use crate::scenes::{HELD_OUT, draw};
 pub(super) const COLLECTION: &str = "demo";
 /// The model that embeds it.
 const MODEL: &str = "evidence";
+/// From this cosine on its pictures are of one person: docs/answers.md.
+const MIN_SAME_COSINE: f32 = 0.4;
 /// Seeds of cases, apart from those of faces that are shown elsewhere.
 const CASES: u64 = HELD_OUT + 7000;
 
@@ -93,6 +95,7 @@ impl Case {
             evidence: Some(v1::EvidenceScope {
                 collection: COLLECTION.to_owned(),
                 filter: Some(filter),
+                min_same_cosine: Some(MIN_SAME_COSINE),
                 ..v1::EvidenceScope::default()
             }),
             ..v1::VerifyAnswerRequest::default()
@@ -114,9 +117,8 @@ impl Case {
         }
         let items = self.dossier.items.iter().map(|item| {
             let picture = item.picture.as_ref().map(|spec| draw(spec, side_px).image);
-            let content = picture.map(|picture| {
-                v1::image::Content::Encoded(images::png(&picture).into())
-            });
+            let content =
+                picture.map(|picture| v1::image::Content::Encoded(images::png(&picture).into()));
             let text = |text: &str| v1::MetadataValue {
                 value: Some(v1::metadata_value::Value::Text(text.to_owned())),
             };

@@ -112,6 +112,13 @@ impl Session {
     }
 }
 
+impl Session {
+    /// A client of the evidence, over the same connection.
+    pub(super) fn evidence_client(&self) -> EvidenceClient {
+        evidence(&self.line)
+    }
+}
+
 impl Session<EvidenceClient> {
     /// Connects to the server of `args`, or starts one on a free loopback port with `settings` and
     /// the store that they name.
@@ -125,10 +132,7 @@ impl Session<EvidenceClient> {
             let (line, own) = start(settings, Some(store)).await?;
             (line, Some(own))
         };
-        let client = EvidenceServiceClient::new(line.clone())
-            .max_decoding_message_size(MAX_ANSWER_BYTES)
-            .max_encoding_message_size(MAX_ANSWER_BYTES);
-        Ok(Self { client, line, own })
+        Ok(Self { client: evidence(&line), line, own })
     }
 }
 
@@ -141,6 +145,12 @@ impl<C> Session<C> {
         drop(own.stop);
         own.done.await?.context("the server ended with an error")
     }
+}
+
+fn evidence(line: &Line) -> EvidenceClient {
+    EvidenceServiceClient::new(line.clone())
+        .max_decoding_message_size(MAX_ANSWER_BYTES)
+        .max_encoding_message_size(MAX_ANSWER_BYTES)
 }
 
 /// Starts a server of this command's own.

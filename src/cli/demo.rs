@@ -1,6 +1,6 @@
 //! `veriframe demo`: a generated clip through a real server, and a report of what it saw.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -8,13 +8,15 @@ use clap::Args;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::answer_story::{COLLECTION, Case};
 use super::client::{ServerArgs, Session, explained};
 use super::options::ModelArgs;
 use super::seen::Seen;
 use super::story::{QUESTIONS, Story};
 use super::verdicts::{self, Found};
-use super::{images, output};
+use super::{images, output, verify_answer};
 use crate::config::Settings;
+use crate::evidence;
 use crate::proto::v1;
 use crate::proto::v1::verify_stream_response::Message;
 use crate::scenes::{Cue, FaceSpec, HELD_OUT, clip, draw};
@@ -58,6 +60,7 @@ pub(super) fn run(args: &DemoArgs, settings: &Settings) -> anyhow::Result<()> {
 }
 
 async fn demo(args: &DemoArgs, settings: &Settings) -> anyhow::Result<()> {
+    let settings = &with_store(settings, &args.out);
     let mut session = Session::open(&args.server, settings).await?;
     let specs = clip(HELD_OUT + args.seed, args.seconds as f32, args.fps);
     output::say(format_args!(
@@ -71,6 +74,11 @@ async fn demo(args: &DemoArgs, settings: &Settings) -> anyhow::Result<()> {
         _ = tokio::signal::ctrl_c() => anyhow::bail!("stopped; no report was written"),
     };
     let wall = started.elapsed();
+    let case = Case::new(args.seed, args.side_px);
+    let checked = match &case {
+        Some(case) => case.checked(&session, args.side_px).await?.map(|told| (case, told)),
+        None => None,
+    };
     session.close().await?;
     let story = Story::new(&seen, &verdicts, args.fps, wall);
     for line in story.lines() {
@@ -87,7 +95,14 @@ async fn demo(args: &DemoArgs, settings: &Settings) -> anyhow::Result<()> {
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot make {}", args.out.display()))?;
     let path = args.out.join("report.html");
-    let html = story.report(args.side_px).html()?;
+    let mut report = story.report(args.side_px);
+    if let Some((case, told)) = &checked {
+        verify_answer::show(told);
+        output::say("");
+        // Below the questions: what the product is for, before how it fares.
+        report.sections.insert(report.sections.len().min(1), case.section(told));
+    }
+    let html = report.html()?;
     std::fs::write(&path, html).with_context(|| format!("cannot write {}", path.display()))?;
     output::say(format_args!("report: {}", path.display()));
     let face = args.out.join("face.png");
@@ -96,6 +111,35 @@ async fn demo(args: &DemoArgs, settings: &Settings) -> anyhow::Result<()> {
     output::say(format_args!(
         "try: veriframe verify {} --prompt \"uneven teeth\" --prompt \"even teeth\" --overlay heat.png",
         face.display()
+    ));
+    if let Some((case, _)) = &checked {
+        try_answer(args, case)?;
+    }
+    Ok(())
+}
+
+/// The settings with a store of evidence of the demo's own, where they name none.
+fn with_store(settings: &Settings, out: &Path) -> Settings {
+    let mut settings = settings.clone();
+    if settings.evidence.store == evidence::config::Place::Off {
+        settings.evidence.store = evidence::config::Place::Embedded;
+        settings.evidence.data_dir = out.join("evidence");
+    }
+    settings
+}
+
+/// Leaves the case's picture, and says how to have its answer checked again.
+fn try_answer(args: &DemoArgs, case: &Case) -> anyhow::Result<()> {
+    let picture = args.out.join("case.png");
+    std::fs::write(&picture, case.picture())
+        .with_context(|| format!("cannot write {}", picture.display()))?;
+    output::say(format_args!(
+        "try: veriframe verify-answer {} --collection {COLLECTION} --filter subject={} --data {} \
+         --answer \"{}\"",
+        picture.display(),
+        case.number(),
+        args.out.join("evidence").display(),
+        case.answer()
     ));
     Ok(())
 }

@@ -2,6 +2,7 @@
 //!
 //! Imports: calibration, libtorch, telemetry, evidence, vision, scenes, engine, models, explain, evaluation, training, serving, verification, retrieval, report, proto, server, config.
 
+mod answer_story;
 mod box_heatmaps;
 mod calibrate;
 mod client;

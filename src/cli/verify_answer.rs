@@ -233,7 +233,8 @@ pub(super) fn source(citation: &v1::Citation) -> String {
     }
 }
 
-fn show(told: &v1::VerifyAnswerResponse) {
+/// Claims, witnesses and sources as a table, and what follows for the answer.
+pub(super) fn show(told: &v1::VerifyAnswerResponse) {
     let mut sources = Sources(Vec::new());
     let witnesses = heard(told);
     let names: Vec<String> = witnesses.iter().map(|&one| witness_name(one)).collect();

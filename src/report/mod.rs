@@ -2,6 +2,7 @@
 //!
 //! Imports: nothing.
 
+pub mod answer;
 mod chart;
 mod reliability;
 
@@ -64,6 +65,8 @@ pub enum Body {
     Charts(Vec<String>),
     /// Pictures with captions.
     Pictures(Vec<Picture>),
+    /// A checked answer.
+    Answer(Box<answer::Answer>),
 }
 
 /// Rows and columns of text.
@@ -209,6 +212,30 @@ mod tests {
         let html = page(vec![picture()]);
         assert!(html.contains("<figure><img"), "{html}");
         assert!(!html.contains("class=\"badge\""), "{html}");
+    }
+
+    #[test]
+    fn an_answer_shows_its_claims_and_sources() {
+        let status = answer::Status::Contradicted;
+        let checked = answer::Answer {
+            picture: None,
+            pieces: answer::pieces("It is <red>.", &[(0, 11, status)]),
+            verdict: "The answer is contradicted.".to_owned(),
+            claims: vec![answer::Claim {
+                text: "It is <red>".to_owned(),
+                status,
+                verdict: "contradicted, P(true) 0.02".to_owned(),
+                said: vec!["pixels: against".to_owned()],
+                sources: vec![1],
+            }],
+            sources: vec!["\"It is blue\"".to_owned()],
+        };
+        let body = Body::Answer(Box::new(checked));
+        let section = Section { title: String::new(), note: String::new(), body };
+        let html = Report { sections: vec![section], ..Report::default() }.html().unwrap();
+        let marked = "<mark class=\"contradicted\">It is &lt;red&gt;<sup>1</sup></mark>.";
+        assert!(html.contains(marked), "{html}");
+        assert!(html.contains("[1] &quot;It is blue&quot;"), "{html}");
     }
 
     #[test]

@@ -228,7 +228,7 @@ fn id_of(new: &NewItem) -> String {
         }
         None => {}
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", hash.finalize())
 }
 
 #[cfg(test)]

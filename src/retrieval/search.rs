@@ -140,7 +140,9 @@ impl Library {
         let took = Lap::since(Stage::Retrieve, started).record();
         metrics::record_retrieval(hits.is_ok(), took);
         let hits = hits?;
-        hits.iter().for_each(|hit| metrics::record_hit(kind(&hit.place)));
+        for hit in &hits {
+            metrics::record_hit(kind(&hit.place));
+        }
         Ok(hits.into_iter().map(with_text).collect())
     }
 

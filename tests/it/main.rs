@@ -4,6 +4,7 @@
 
 mod admin;
 mod answers;
+mod answers_trained;
 mod box_heatmaps;
 mod calibration;
 mod claims;

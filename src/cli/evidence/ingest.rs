@@ -25,7 +25,7 @@ const AHEAD: usize = 8;
 ///
 /// A JSONL file has an item a line:
 ///   {"id": "a", "text": "…", "image": "a.jpg", "source_uri": "https://…", "title": "…",
-///    "time": "2024-05-01T12:00:00Z", "metadata": {"year": 2024, "tags": ["face"]}}
+///    "time": "2024-05-01T12:00:00Z", "metadata": {"year": 2024, "checked": true}}
 /// All fields may be left out, but not text and image both; image is a path relative to the file.
 /// Of a folder every picture is an item, named by its path; a .txt file of the same name beside it
 /// is its text.

@@ -61,7 +61,8 @@ pub(super) async fn answer(
     let mut task = JoinSet::new();
     let drive = async move {
         let driver = Driver { asked: Asked { terms, ..asked }, collection };
-        let driven = async { Ok(driver.run(requests, sender).await) };
+        let run = Box::pin(driver.run(requests, sender));
+        let driven = async { Ok(run.await) };
         let driven = within(terms.deadline, "the rest of the stream", driven).await;
         let (reason, status) =
             driven.unwrap_or_else(|late: ServingError| (StreamEnd::Deadline, Some(status(&late))));

@@ -61,7 +61,8 @@ impl Evidence {
         terms: Terms,
         work: impl Future<Output = Answer<T>>,
     ) -> Result<Response<T>, Status> {
-        let answer = within(terms.deadline, "the evidence", work).await;
+        // Work on a cluster is a large future.
+        let answer = within(terms.deadline, "the evidence", Box::pin(work)).await;
         answer.map(Response::new).map_err(|error| retrieval_failed(&error))
     }
 

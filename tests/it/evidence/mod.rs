@@ -51,7 +51,7 @@ impl Keeping {
         let store = Arc::new(Store::open(&config).await.unwrap());
         let server_config = Config::default();
         let library = Library::new(store, Arc::clone(&catalog), server_config.image_limits);
-        let offer = Offer { catalog, library: Some(library) };
+        let offer = Offer { library: Some(library), ..Offer::from(catalog) };
         let server = TestServer::serving(server_config, offer).await;
         let client = EvidenceServiceClient::new(server.channel().await);
         Self { server, client }

@@ -94,7 +94,7 @@ async fn a_vector_and_a_mix_are_compared_as_the_model_would() {
         .zip(crate::support::floats(&image.clone().unwrap()))
         .map(|(one, other)| one * other)
         .sum();
-    let expected = ((1.0 + cosine) / 2.0).sqrt();
+    let expected = f32::midpoint(1.0, cosine).sqrt();
     let of = |id: &str| even.iter().find(|hit| hit.item.as_ref().unwrap().id == id).unwrap().score;
     assert!((of("t2") - expected).abs() < 1e-3, "{} {expected}", of("t2"));
     assert!((of("p3") - expected).abs() < 1e-3, "{} {expected}", of("p3"));

@@ -66,22 +66,29 @@ pub(super) fn judged(asked: &Asked<'_>) -> JudgedAnswer {
     }
 }
 
-/// Rows to fit a calibration on: one for each claim whose truth is known and that some witness judged.
+/// Rows to fit a calibration on, for each claim whose truth is known and that some witness judged:
+/// one with all who spoke, and where there were several, one with each alone. Without these the fit
+/// would share out what witnesses say that mostly agree as it likes, and be wrong where a request
+/// hears fewer.
 pub(super) fn rows<'a>(asked: &'a [Asked<'a>]) -> Vec<CalibrationRow> {
     let of_answer = |asked: &'a Asked<'a>| {
         pairs(asked).filter_map(move |(label, result)| {
             let label = label.label.truth()?;
+            // What is too weak for a stance was said all the same.
             let spoke = |testimony: &v1::Testimony| {
-                let silent = !matches!(testimony.stance(), v1::Stance::For | v1::Stance::Against);
-                let witness = Witness::of(testimony).filter(|_| !silent)?;
+                let witness = Witness::of(testimony).filter(|_| testimony.silence.is_empty())?;
                 Some((witness.name(), testimony.support))
             };
-            let features: BTreeMap<_, _> = result?.testimonies.iter().filter_map(spoke).collect();
+            let all: BTreeMap<_, _> = result?.testimonies.iter().filter_map(spoke).collect();
+            let alone = all.iter().filter(|_| all.len() > 1);
+            let alone = alone.map(|(&name, &support)| BTreeMap::from([(name, support)]));
+            let heard: Vec<_> = alone.chain([all.clone()]).filter(|one| !one.is_empty()).collect();
             let group = subject(asked);
-            (!features.is_empty()).then_some(CalibrationRow { features, label, group })
+            let row = move |features| CalibrationRow { features, label, group: group.clone() };
+            Some(heard.into_iter().map(row))
         })
     };
-    asked.iter().flat_map(of_answer).collect()
+    asked.iter().flat_map(of_answer).flatten().collect()
 }
 
 /// Whose answer it is: its filter, or where it has none, itself.

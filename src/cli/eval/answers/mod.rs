@@ -66,7 +66,7 @@ pub(super) struct AnswersArgs {
     parallel: u64,
     /// Write what every witness said of every labelled claim, for `veriframe calibrate`: lines of
     /// {"features":{"pixels":1.2,"text":-0.4},"label":bool,"group":"subject"}; who was silent is
-    /// absent.
+    /// absent. Where several spoke, each has a line alone, too.
     #[arg(long, value_name = "JSONL")]
     rows: Option<PathBuf>,
     /// Write a page with the tables and the worst cases, with their pictures and sources.
