@@ -130,7 +130,9 @@ impl Fact {
                 "The face has no glasses",
             ]),
             Topic::Cue(cue) => said(english_cue(cue, there)),
-            topic => worded(topic, &self.words(), Language::English),
+            Topic::HairColour | Topic::HairStyle | Topic::EyeColour | Topic::Background => {
+                worded(self.topic, &self.words(), Language::English)
+            }
         }
     }
 
@@ -144,7 +146,9 @@ impl Fact {
                 said(&["안경을 쓰지 않았다", "안경을 착용하지 않았다", "얼굴에 안경이 없다"])
             }
             Topic::Cue(cue) => said(korean_cue(cue, there)),
-            topic => worded(topic, &self.words(), Language::Korean),
+            Topic::HairColour | Topic::HairStyle | Topic::EyeColour | Topic::Background => {
+                worded(self.topic, &self.words(), Language::Korean)
+            }
         }
     }
 

@@ -82,10 +82,7 @@ impl StatementObjective<'_> {
             .stated
             .iter()
             .flat_map(|facts| {
-                rows.iter().map(|row| match row.meaning {
-                    Meaning::Fact(fact) => facts.contains(&fact),
-                    _ => false,
-                })
+                rows.iter().map(|row| row.meaning.fact().is_some_and(|fact| facts.contains(&fact)))
             })
             .collect();
         let shape = [people.stated.len() as i64, rows.len() as i64];
@@ -181,10 +178,13 @@ fn choices(
                     if (row.language, row.wording) != (language, wording) {
                         continue;
                     }
-                    match row.meaning {
-                        Meaning::Fact(fact) if fact.topic == topic => columns[fact.value] = at,
-                        Meaning::Stranger(other) if other.topic == topic => strangers.push(at),
-                        _ => {}
+                    if let Some(fact) = row.meaning.fact().filter(|fact| fact.topic == topic) {
+                        columns[fact.value] = at;
+                    }
+                    if let Meaning::Stranger(other) = row.meaning
+                        && other.topic == topic
+                    {
+                        strangers.push(at);
                     }
                 }
                 columns.extend(strangers);

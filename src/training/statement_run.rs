@@ -103,7 +103,7 @@ impl<'a> StatementRun<'a> {
         let clip = self.trainee.clip()?;
         let (format, texts) = (self.recipe.format(), self.trainee.tokenizer.clone());
         // Another stream of chance than the other stages'.
-        let seed = self.options.seed ^ u64::MAX / 3;
+        let seed = self.options.seed ^ (u64::MAX / 3);
         let batches = faces::draw_ahead(0..self.recipe.pool_batches, move |batch| {
             people::batch(&format, &texts, (seed, batch), true)
         });
@@ -121,7 +121,7 @@ impl<'a> StatementRun<'a> {
     }
 
     /// Some batches of the pool as one, with their tokens.
-    fn from_pool(&self, pool: &[Pooled], chance: &mut impl Rng) -> (People, Tensor) {
+    fn pooled(&self, pool: &[Pooled], chance: &mut impl Rng) -> (People, Tensor) {
         let count = self.recipe.pool_batches_a_step;
         let chosen: Vec<&Pooled> = pool.choose_multiple(chance, count).collect();
         let people: Vec<&People> = chosen.iter().map(|pooled| &pooled.people).collect();
@@ -156,7 +156,7 @@ impl<'a> StatementRun<'a> {
         let losses: Vec<Loss> = if step < texts {
             objective.text_losses(people)
         } else if step < pooled {
-            let (people, tokens) = self.from_pool(pool, &mut chance);
+            let (people, tokens) = self.pooled(pool, &mut chance);
             objective.losses(&people, &clip.vision.finish(&tokens))
         } else {
             let pixels = people.faces.pixel_tensor(DEVICE);

@@ -33,6 +33,11 @@ pub enum Meaning {
 }
 
 impl Meaning {
+    /// The fact, where it states one.
+    pub fn fact(self) -> Option<Fact> {
+        if let Self::Fact(fact) = self { Some(fact) } else { None }
+    }
+
     /// Whether it is so of a face; nothing where that cannot be told.
     pub fn truth(self, spec: &FaceSpec) -> Option<bool> {
         let has = |fact: Fact| Fact::of(spec).contains(&fact);

@@ -60,11 +60,12 @@ async fn pictures_are_nearest_to_what_is_true_of_them() {
     let mut right = vec![0; Topic::ALL.len()];
     for face in 0..FACES {
         let spec = FaceSpec::sample(HELD_OUT + 5000 + face);
+        let image = picture(&spec);
         for (topic, fact) in Fact::of(&spec).into_iter().enumerate() {
             let language = Language::ALL[(face % 2) as usize];
             let say = |value| Fact { topic: fact.topic, value }.statements(language).swap_remove(0);
             let request = v1::VerifyRequest {
-                image: picture(&spec),
+                image: image.clone(),
                 similarity: Some(v1::SimilarityQuery {
                     prompts: (0..fact.topic.values()).map(say).collect(),
                     ..Default::default()
@@ -78,13 +79,11 @@ async fn pictures_are_nearest_to_what_is_true_of_them() {
         }
     }
     for (topic, right) in Topic::ALL.into_iter().zip(&right) {
-        // A topic of V values is guessed once in V.
         let share = *right as f64 / FACES as f64;
-        let bound = 0.5f64.max(1.0 / topic.values() as f64 + 0.1);
-        assert!(share > bound, "{}: {share}, of all: {right}", topic.name());
+        assert!(share > 0.6, "{}: {share}, of all: {right}", topic.name());
     }
     let all = right.iter().sum::<usize>() as f64 / (FACES as usize * right.len()) as f64;
-    assert!(all > 0.75, "{right:?}");
+    assert!(all > 0.9, "{right:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
