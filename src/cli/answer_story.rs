@@ -8,7 +8,7 @@ use super::verify_answer::{reason_name, source, status_name, witness_name};
 use crate::proto::v1;
 use crate::report::answer::{Answer, Claim, Status, pieces};
 use crate::report::{Body, Picture, Section};
-use crate::scenes::dossier::Dossier;
+use crate::scenes::dossier::{Dossier, LabelledClaim, Truth};
 use crate::scenes::{HELD_OUT, draw};
 
 /// The collection that the demo keeps its case in.
@@ -18,7 +18,7 @@ const MODEL: &str = "evidence";
 /// From this cosine on its pictures are of one person: docs/answers.md.
 const MIN_SAME_COSINE: f32 = 0.4;
 /// Seeds of cases, apart from those of faces that are shown elsewhere.
-const CASES: u64 = HELD_OUT + 7000;
+const CASES: u64 = HELD_OUT + 6997;
 
 /// A case with the answer that some system gave, which holds something false.
 pub(super) struct Case {
@@ -26,6 +26,7 @@ pub(super) struct Case {
     picture: Vec<u8>,
     answer: String,
     question: String,
+    labelled: Vec<LabelledClaim>,
 }
 
 impl Case {
@@ -37,6 +38,7 @@ impl Case {
             picture: images::png(&draw(&dossier.questioned, side_px).image),
             answer: answer.text.clone(),
             question: answer.question.clone(),
+            labelled: answer.claims.clone(),
             dossier,
         })
     }
@@ -146,12 +148,31 @@ impl Case {
         }
     }
 
+    /// Whether a claim is so, where that is known.
+    fn truth(&self, result: &v1::ClaimResult) -> Option<&'static str> {
+        let claim = result.claim.as_ref()?;
+        let span = claim.start_byte as usize..claim.end_byte as usize;
+        let labelled = self.labelled.iter().find(|label| label.span == span)?;
+        match labelled.truth {
+            Truth::True => Some("drawn so"),
+            Truth::False => Some("not drawn so"),
+            Truth::Uncheckable => None,
+        }
+    }
+
     /// The report's section.
     pub(super) fn section(&self, told: &v1::VerifyAnswerResponse) -> Section {
         let verdict = told.verdict.clone().unwrap_or_default();
         let mut sources = Vec::new();
-        let claims: Vec<Claim> =
-            told.claims.iter().map(|result| claim(result, &mut sources)).collect();
+        let claims: Vec<Claim> = told
+            .claims
+            .iter()
+            .map(|result| {
+                let mut claim = claim(result, &mut sources);
+                claim.said.extend(self.truth(result).map(str::to_owned));
+                claim
+            })
+            .collect();
         let bounds: Vec<(usize, usize, Status)> = told
             .claims
             .iter()
@@ -184,7 +205,7 @@ impl Case {
             title: "A generated answer, claim by claim".to_owned(),
             note: "Each claim is put to witnesses that do not know of each other: the whole picture, \
                    its parts, the detector's boxes, and what is on file about the person. The answer \
-                   holds something false on purpose."
+                   holds something false on purpose; what was drawn stands last."
                 .to_owned(),
             body: Body::Answer(Box::new(body)),
         }
