@@ -63,7 +63,7 @@ pub(super) struct TrainArgs {
     /// Train nothing: measure the evidence model in this folder on held-out faces.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["only", "out", "restart"])]
     measure: Option<PathBuf>,
-    /// How many faces to measure on, and a third of the people.
+    /// How many faces to measure on; people are searched among three times as many.
     #[arg(long, default_value_t = 100, requires = "measure",
         value_parser = clap::value_parser!(u64).range(2..=10_000))]
     faces: u64,

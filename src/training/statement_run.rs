@@ -209,6 +209,7 @@ mod tests {
     use crate::models::weights::Weights;
     use crate::training::statement_recipe::LAYERS;
     use crate::training::tokenizer;
+    use crate::training::trainee::{checkpoint_file, tokenizer_file};
 
     /// A tiny CLIP of four blocks, and a recipe that begins from it.
     fn tiny(start: &Path) -> StatementRecipe {
@@ -244,24 +245,21 @@ mod tests {
         recipe
     }
 
-    /// Keeps each step's loss, and copies the run's files once it has made so many steps.
-    struct Copier {
-        at: u64,
-        from: PathBuf,
-        to: PathBuf,
+    /// Keeps each step's loss, and copies the run's files from `from` to the folders of the steps
+    /// that are asked for.
+    struct Watch<'a> {
+        from: &'a Path,
+        copies: Vec<(u64, PathBuf)>,
         losses: Vec<f64>,
     }
 
-    impl Observer for Copier {
+    impl Observer for Watch<'_> {
         fn progress(&mut self, progress: &Progress<'_>) {
             self.losses.push(progress.figures[0].1);
             // A step's checkpoint is written after its report, so this is the one before.
-            if progress.step == self.at + 1 {
-                for file in std::fs::read_dir(&self.from).unwrap() {
-                    let file = file.unwrap();
-                    if file.file_type().unwrap().is_file() {
-                        std::fs::copy(file.path(), self.to.join(file.file_name())).unwrap();
-                    }
+            for (_, to) in self.copies.iter().filter(|(at, _)| progress.step == at + 1) {
+                for name in [checkpoint_file(FOLDER), tokenizer_file(FOLDER)] {
+                    std::fs::copy(self.from.join(&name), to.join(&name)).unwrap();
                 }
             }
         }
@@ -277,30 +275,25 @@ mod tests {
         TrainOptions { out: out.to_owned(), steps: 6, seed: 5, threads: 1, resume: true }
     }
 
-    /// The first weights are by chance that all tests share, so a run is compared with its own end.
     #[test]
     fn a_resumed_run_ends_where_an_uninterrupted_one_does_in_every_stage() {
         let start = tempfile::tempdir().unwrap();
         let recipe = tiny(start.path());
+        // The middle of each stage; the pool is computed anew.
+        let stops = [1u64, 3, 5].map(|at| (at, tempfile::tempdir().unwrap()));
+        let whole = tempfile::tempdir().unwrap();
+        let copies = stops.iter().map(|(at, folder)| (*at, folder.path().to_owned())).collect();
+        let mut watch = Watch { from: whole.path(), copies, losses: vec![] };
+        let outcome = train_statements(&recipe, &options(whole.path()), &mut watch).unwrap();
+        assert_eq!((outcome, watch.losses.len()), (Outcome::Finished, 6));
         let model =
             |folder: &Path| std::fs::read(folder.join(FOLDER).join("model.safetensors")).unwrap();
-        let whole = tempfile::tempdir().unwrap();
-        // The middle of the texts' stage and the end of the pool's; the pool is computed anew.
-        for at in [1, 4] {
-            let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-            let (from, to) = (whole.path().to_owned(), parts.path().to_owned());
-            let mut copier = Copier { at, from, to, losses: vec![] };
-            let outcome = train_statements(&recipe, &options(whole.path()), &mut copier).unwrap();
-            assert_eq!((outcome, copier.losses.len()), (Outcome::Finished, 6));
-            let first = std::mem::take(&mut copier.losses);
-            copier.at = u64::MAX - 1;
-            train_statements(&recipe, &options(parts.path()), &mut copier).unwrap();
-            assert_eq!(copier.losses, first[at as usize..]);
+        for (at, parts) in &stops {
+            let mut rest = Watch { from: whole.path(), copies: vec![], losses: vec![] };
+            train_statements(&recipe, &options(parts.path()), &mut rest).unwrap();
+            assert_eq!(rest.losses, watch.losses[*at as usize..], "from step {at}");
             assert!(model(parts.path()) == model(whole.path()), "weights differ");
         }
-        let mut copier =
-            Copier { at: u64::MAX - 1, from: PathBuf::new(), to: PathBuf::new(), losses: vec![] };
-        train_statements(&recipe, &options(whole.path()), &mut copier).unwrap();
         let folder = whole.path().join(FOLDER);
         let weights = Weights::open_folder(&folder).unwrap();
         let config = ClipConfig::open(&folder.join("config.json")).unwrap();
@@ -330,6 +323,29 @@ mod tests {
         let error =
             transplant(start.path(), &[0, 1, 7], &run.trainee.weights).unwrap_err().to_string();
         assert!(error.contains("encoder.layers.2"), "{error}");
+    }
+
+    #[test]
+    fn the_pool_has_the_tokens_that_the_last_block_would_see() {
+        let start = tempfile::tempdir().unwrap();
+        let recipe = tiny(start.path());
+        let out = tempfile::tempdir().unwrap();
+        let options = options(out.path());
+        let run = StatementRun::open(&recipe, &options).unwrap();
+        let pool = run.pool().unwrap();
+        assert_eq!(pool.len(), 3);
+        let (people, tokens) = run.pooled(&pool, &mut faces::chance(1, 1));
+        assert_eq!((people.specs.len(), tokens.size()[0]), (8, 8));
+        let mut drawn = faces::Faces::new(&recipe.format());
+        for spec in &people.specs {
+            drawn.push(&crate::scenes::draw(spec, faces::DRAWN_PX)).unwrap();
+        }
+        let clip = run.trainee.clip().unwrap();
+        let whole = clip.vision.encode(&drawn.pixel_tensor(DEVICE), TapPlan::LastBlock);
+        let end = clip.vision.finish(&tokens);
+        let difference = (whole.embedding - end.embedding).abs().max().double_value(&[]);
+        // f16 keeps three digits.
+        assert!(difference < 5e-3, "{difference}");
     }
 
     #[test]

@@ -288,3 +288,37 @@ impl Sayings {
         (right / asked.max(1.0), across / asked.max(1.0), near / pairs.max(1.0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_are_counted_by_what_they_say() {
+        let eyes = Meaning::Fact(Fact { topic: Topic::EyeColour, value: 1 });
+        let hair = Meaning::Fact(Fact { topic: Topic::HairColour, value: 2 });
+        // On a circle, in degrees: the second saying about hair is nearest to those about eyes.
+        let said = [
+            (eyes, Language::English, 0.0f32),
+            (eyes, Language::Korean, 10.0),
+            (hair, Language::English, 90.0),
+            (hair, Language::Korean, 25.0),
+            (Meaning::Filler(0), Language::English, 180.0),
+        ];
+        let rows: Vec<f32> = said
+            .iter()
+            .flat_map(|(_, _, angle)| [angle.to_radians().cos(), angle.to_radians().sin()])
+            .collect();
+        let sayings = Sayings {
+            said: said.iter().map(|&(meaning, language, _)| (meaning, language)).collect(),
+            embeddings: Tensor::from_slice(&rows).view([5, 2]),
+        };
+        let (right, across, wrong) = sayings.neighbours();
+        // Right: both about eyes, and the first about hair. Of the other language, the second about
+        // hair finds eyes (25 degrees away, not 65). Of the eight pairs of two topics, counted both
+        // ways, those within 60 degrees are 0-25 and 10-25.
+        assert!((right - 0.75).abs() < 1e-9, "{right}");
+        assert!((across - 0.75).abs() < 1e-9, "{across}");
+        assert!((wrong - 0.5).abs() < 1e-9, "{wrong}");
+    }
+}
