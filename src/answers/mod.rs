@@ -3,9 +3,9 @@
 //! Imports: bounds, units, claims, calibration, telemetry, evidence, vision, serving, verification, retrieval.
 //!
 //! An answer is split into claims. Five witnesses are heard about each: the whole picture
-//! ([`pixels`]), its parts ([`pixels`] again), the [`detector`], and passages of evidence, found by
-//! what they say or by pictures of the same thing ([`passages`]). Each gives a signed support or is
-//! silent, with its reasons; [`judge`] makes one probability and one status of it. Nothing here
+//! (`pixels`), its parts (`pixels` again), the `detector`, and passages of evidence, found by
+//! what they say or by pictures of the same thing (`passages`). Each gives a signed support or is
+//! silent, with its reasons; `judge` makes one probability and one status of it. Nothing here
 //! guesses: a claim that no witness can judge is told so.
 
 mod asked;
