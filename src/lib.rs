@@ -14,6 +14,7 @@
 //! Invariants:
 //! - `engine` knows no model and `models` knows no thread; `serving` joins them.
 //! - `calibration`, `claims`, `scenes` and `vision` are pure: no async, no tensor library.
+//! - `evidence` knows no model; `retrieval` joins it with them, and `answers` asks both.
 //! - Only `proto` and what stands below it know the wire types.
 //! - `unsafe` stands in `libtorch` alone.
 
