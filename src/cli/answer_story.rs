@@ -3,6 +3,7 @@
 use tonic::Code;
 
 use super::client::{EvidenceClient, Session, explained};
+use super::filter::{all, any_of};
 use super::images;
 use super::verify_answer::{reason_name, source, status_name, witness_name};
 use crate::proto::v1;
@@ -82,21 +83,14 @@ impl Case {
             Err(status) => return Err(explained(&status)),
         }
         let image = v1::image::Content::Encoded(self.picture.clone().into());
-        let subject = v1::MetadataCondition {
-            name: "subject".to_owned(),
-            condition: Some(v1::metadata_condition::Condition::AnyOf(v1::TextList {
-                values: vec![self.dossier.case.clone()],
-            })),
-            negated: false,
-        };
-        let filter = v1::EvidenceFilter { conditions: vec![subject], ..Default::default() };
+        let filter = all(vec![any_of("subject", vec![self.dossier.case.clone()])]);
         let request = v1::VerifyAnswerRequest {
             question: self.question.clone(),
             answer: self.answer.clone(),
             images: vec![v1::Image { content: Some(image) }],
             evidence: Some(v1::EvidenceScope {
                 collection: COLLECTION.to_owned(),
-                filter: Some(filter),
+                filter,
                 min_same_cosine: Some(MIN_SAME_COSINE),
                 ..v1::EvidenceScope::default()
             }),

@@ -134,7 +134,7 @@ fn try_answer(args: &DemoArgs, case: &Case) -> anyhow::Result<()> {
     std::fs::write(&picture, case.picture())
         .with_context(|| format!("cannot write {}", picture.display()))?;
     output::say(format_args!(
-        "try: veriframe verify-answer {} --collection {COLLECTION} --filter subject={} --data {} \
+        "try: veriframe verify-answer {} --collection {COLLECTION} --where subject={} --data {} \
          --answer \"{}\"",
         picture.display(),
         case.number(),

@@ -1,6 +1,6 @@
 //! The command line, one file a command.
 //!
-//! Imports: calibration, libtorch, telemetry, evidence, vision, scenes, engine, models, explain, evaluation, training, serving, verification, retrieval, report, proto, server, config.
+//! Imports: calibration, libtorch, telemetry, evidence, vision, scenes, engine, models, explain, evaluation, training, serving, verification, retrieval, answers, report, proto, server, config.
 
 mod answer_story;
 mod box_heatmaps;
@@ -24,6 +24,7 @@ mod trust;
 mod verdicts;
 mod verify;
 mod verify_answer;
+mod witness;
 
 use clap::{Parser, Subcommand};
 use options::flags;

@@ -4,13 +4,14 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::{Value, json};
 
 use super::client::{Session, explained};
 use super::evidence::StoreArgs;
-use super::filter::{FilterArg, filter};
+use super::filter::filter;
 use super::output;
+use super::witness::Witness;
 use crate::config::Settings;
 use crate::proto::v1;
 
@@ -19,7 +20,7 @@ use crate::proto::v1;
 /// Examples:
 ///   veriframe verify-answer face.png --answer "The teeth are uneven. The eyes are blue."
 ///   veriframe verify-answer face.png --answer-file answer.txt --collection cases \
-///       --filter subject=0417 --data evidence
+///       --where subject=0417 --data evidence
 ///   echo "안경을 쓰고 있다." | veriframe verify-answer face.png --answer-file - --json
 ///   veriframe verify-answer --answer "#mismatched_pupils, uneven teeth" --split
 #[derive(Args, Debug)]
@@ -40,12 +41,12 @@ pub(super) struct VerifyAnswerArgs {
     /// The collection where evidence is looked for: see `veriframe evidence`.
     #[arg(long, value_name = "NAME")]
     collection: Option<String>,
-    /// Only evidence whose metadata says so, repeatable: --filter subject=0417.
-    #[arg(long, value_name = "NAME=VALUE", requires = "collection")]
-    filter: Vec<FilterArg>,
+    /// Only evidence whose metadata has this value, as `veriframe evidence search` has it; repeatable.
+    #[arg(long = "where", value_name = "NAME=VALUE", requires = "collection")]
+    conditions: Vec<String>,
     /// Hear only these witnesses, comma-separated.
     #[arg(long = "witness", value_name = "WITNESS", value_delimiter = ',')]
-    witnesses: Vec<WitnessArg>,
+    witnesses: Vec<Witness>,
     /// Only split the answer into claims and cues.
     #[arg(long)]
     split: bool,
@@ -57,33 +58,6 @@ pub(super) struct VerifyAnswerArgs {
     json: bool,
     #[command(flatten)]
     pub(super) store: StoreArgs,
-}
-
-/// Who is heard.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum WitnessArg {
-    /// The whole picture.
-    Pixels,
-    /// Its parts.
-    Regions,
-    /// The detector's boxes.
-    Detector,
-    /// Passages found by the claim.
-    Text,
-    /// Passages of pictures of the same thing.
-    Images,
-}
-
-impl From<WitnessArg> for v1::WitnessKind {
-    fn from(witness: WitnessArg) -> Self {
-        match witness {
-            WitnessArg::Pixels => Self::Pixels,
-            WitnessArg::Regions => Self::Regions,
-            WitnessArg::Detector => Self::Detector,
-            WitnessArg::Text => Self::Text,
-            WitnessArg::Images => Self::Images,
-        }
-    }
 }
 
 /// Runs the command.
@@ -136,16 +110,17 @@ fn request(args: &VerifyAnswerArgs, answer: String) -> anyhow::Result<v1::Verify
             std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         images.push(v1::Image { content: Some(v1::image::Content::Encoded(bytes.into())) });
     }
+    let filter = filter(&args.conditions)?;
     Ok(v1::VerifyAnswerRequest {
         question: args.question.clone(),
         answer,
         images,
         evidence: args.collection.clone().map(|collection| v1::EvidenceScope {
             collection,
-            filter: filter(&args.filter),
+            filter,
             ..v1::EvidenceScope::default()
         }),
-        witnesses: args.witnesses.iter().map(|&one| v1::WitnessKind::from(one).into()).collect(),
+        witnesses: args.witnesses.iter().map(|witness| witness.kind().into()).collect(),
         heatmaps: args.heatmaps.is_some().then(|| v1::HeatmapQuery {
             encoding: v1::HeatmapEncoding::PngOverlay.into(),
             ..v1::HeatmapQuery::default()

@@ -1,6 +1,5 @@
 //! `veriframe evidence search`.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -8,8 +7,8 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::{EvidenceClient, StoreArgs, answered, output, shown};
+use crate::cli::filter::filter;
 use crate::proto::v1;
-use crate::proto::v1::metadata_condition::Condition;
 
 /// Find what is nearest to a text, a picture or both.
 ///
@@ -99,7 +98,6 @@ fn request(args: &SearchArgs) -> anyhow::Result<v1::SearchEvidenceRequest> {
         Kind::Image => v1::ChunkKind::Image.into(),
         Kind::Region => v1::ChunkKind::Region.into(),
     });
-    let conditions = conditions(&args.conditions)?;
     Ok(v1::SearchEvidenceRequest {
         collection: args.collection.clone(),
         query: Some(v1::EvidenceQuery {
@@ -107,8 +105,7 @@ fn request(args: &SearchArgs) -> anyhow::Result<v1::SearchEvidenceRequest> {
             image: image.transpose()?,
             ..Default::default()
         }),
-        filter: (!conditions.is_empty())
-            .then(|| v1::EvidenceFilter { conditions, ..Default::default() }),
+        filter: filter(&args.conditions)?,
         kinds: kinds.collect(),
         limit: Some(args.limit),
         offset: args.offset,
@@ -116,62 +113,4 @@ fn request(args: &SearchArgs) -> anyhow::Result<v1::SearchEvidenceRequest> {
         group_by_item: Some(!args.chunks),
         exact: args.exact,
     })
-}
-
-/// Texts of one name are alternatives; a number or a flag stands alone.
-fn conditions(given: &[String]) -> anyhow::Result<Vec<v1::MetadataCondition>> {
-    let mut texts: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    let mut conditions = Vec::new();
-    let condition = |name: &str, condition| v1::MetadataCondition {
-        name: name.to_owned(),
-        condition: Some(condition),
-        negated: false,
-    };
-    for pair in given {
-        let (name, value) = pair
-            .split_once('=')
-            .with_context(|| format!("--where {pair}: write NAME=VALUE, such as year=2024"))?;
-        if let Ok(flag) = value.parse() {
-            conditions.push(condition(name, Condition::Flag(flag)));
-        } else if let Some(number) = value.parse().ok().filter(|number: &f64| number.is_finite()) {
-            let range = v1::NumberRange { min: Some(number), max: Some(number) };
-            conditions.push(condition(name, Condition::Range(range)));
-        } else {
-            let quoted = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-            texts.entry(name).or_default().push(quoted.unwrap_or(value).to_owned());
-        }
-    }
-    let any = |(name, values): (&str, Vec<String>)| {
-        condition(name, Condition::AnyOf(v1::TextList { values }))
-    };
-    conditions.extend(texts.into_iter().map(any));
-    Ok(conditions)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn conditions_are_read_by_what_their_values_look_like() {
-        let given = ["lang=ko", "year=2024", "lang=en", "ok=true", "code=\"7\""];
-        let found = conditions(&given.map(str::to_owned)).unwrap();
-        let shown: Vec<(&str, Condition)> =
-            found.iter().map(|one| (one.name.as_str(), one.condition.clone().unwrap())).collect();
-        let texts = |values: &[&str]| {
-            let values = values.iter().map(|&value| value.to_owned()).collect();
-            Condition::AnyOf(v1::TextList { values })
-        };
-        let year = v1::NumberRange { min: Some(2024.0), max: Some(2024.0) };
-        assert_eq!(
-            shown,
-            [
-                ("year", Condition::Range(year)),
-                ("ok", Condition::Flag(true)),
-                ("code", texts(&["7"])),
-                ("lang", texts(&["ko", "en"])),
-            ]
-        );
-        assert!(conditions(&["year".to_owned()]).is_err());
-    }
 }

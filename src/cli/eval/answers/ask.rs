@@ -1,62 +1,15 @@
 //! The calls: every answer, to these or those witnesses.
 
 use anyhow::Context;
-use clap::ValueEnum;
 
 use super::AnswersArgs;
 use crate::cli::client::{Session, explained};
 use crate::cli::eval::labelled::{Labelled, gather};
+use crate::cli::filter::{all, any_of};
 use crate::cli::output;
+use crate::cli::witness::Witness;
 use crate::evaluation::dataset::AnswerLine;
 use crate::proto::v1;
-
-/// Who can be asked about a claim.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub(super) enum Witness {
-    /// The whole picture.
-    Pixels,
-    /// Its parts.
-    Regions,
-    /// The detector's boxes.
-    Detector,
-    /// Passages found by the claim.
-    Text,
-    /// Passages of pictures that show the same thing.
-    Images,
-}
-
-impl Witness {
-    /// Every witness.
-    pub(super) const ALL: [Self; 5] =
-        [Self::Pixels, Self::Regions, Self::Detector, Self::Text, Self::Images];
-
-    /// The name in files.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Pixels => "pixels",
-            Self::Regions => "regions",
-            Self::Detector => "detector",
-            Self::Text => "text",
-            Self::Images => "images",
-        }
-    }
-
-    /// On the wire.
-    pub(super) const fn kind(self) -> v1::WitnessKind {
-        match self {
-            Self::Pixels => v1::WitnessKind::Pixels,
-            Self::Regions => v1::WitnessKind::Regions,
-            Self::Detector => v1::WitnessKind::Detector,
-            Self::Text => v1::WitnessKind::Text,
-            Self::Images => v1::WitnessKind::Images,
-        }
-    }
-
-    /// The witness of a testimony; `None` where it is one that this program does not know.
-    pub(super) fn of(testimony: &v1::Testimony) -> Option<Self> {
-        Self::ALL.into_iter().find(|witness| witness.kind() == testimony.witness())
-    }
-}
 
 /// Who is heard in one run.
 pub(super) struct Heard<'a> {
@@ -129,12 +82,5 @@ async fn request(
 }
 
 fn filter(line: &AnswerLine) -> Option<v1::EvidenceFilter> {
-    use v1::metadata_condition::Condition;
-    let condition = |(name, value): (&String, &String)| v1::MetadataCondition {
-        name: name.clone(),
-        condition: Some(Condition::AnyOf(v1::TextList { values: vec![value.clone()] })),
-        negated: false,
-    };
-    let conditions: Vec<_> = line.filter.iter().map(condition).collect();
-    (!conditions.is_empty()).then(|| v1::EvidenceFilter { conditions, ..Default::default() })
+    all(line.filter.iter().map(|(name, value)| any_of(name, vec![value.clone()])).collect())
 }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::ask::{Asked, Witness};
+use super::ask::Asked;
+use crate::cli::witness::Witness;
 use crate::evaluation::answers::{JudgedAnswer, JudgedClaim, align};
 use crate::evaluation::dataset::ClaimLine;
 use crate::proto::v1;

@@ -12,12 +12,13 @@ use clap::Args;
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
-use self::ask::{Asked, Heard, Witness};
+use self::ask::{Asked, Heard};
 use super::labelled::Labelled;
 use super::tables::Titled;
 use crate::cli::client::{ServerArgs, Session};
 use crate::cli::options::ModelArgs;
 use crate::cli::output;
+use crate::cli::witness::Witness;
 use crate::config::Settings;
 use crate::evaluation::answers::{AnswersReport, Row};
 use crate::evaluation::dataset::{AnswerLine, write};

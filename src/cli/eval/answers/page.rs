@@ -1,12 +1,13 @@
 //! The tables and the worst cases as one page.
 
 use super::Measured;
-use super::ask::{Asked, Witness};
+use super::ask::Asked;
 use super::judge::{kind, pairs};
 use super::tables::lead;
 use crate::cli::eval::labelled::Labelled;
 use crate::cli::eval::tables::Titled;
 use crate::cli::images;
+use crate::cli::witness::Witness;
 use crate::evaluation::dataset::{AnswerLine, ClaimLine};
 use crate::proto::v1;
 use crate::proto::v1::citation::Source;
