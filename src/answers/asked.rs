@@ -40,7 +40,7 @@ impl Asked {
             let kind = claim.kind.name();
             Self {
                 prompts: templates.prompts(&affirmed, claim.language, kind),
-                contradictions: contradictions(&affirmed, &claim, config),
+                contradictions: contradictions(&claim, config),
                 affirmed,
                 claim,
             }
@@ -86,8 +86,10 @@ pub(super) fn affirmed(claim: &Claim) -> &str {
     if let Kind::Negation { affirmed, .. } = &claim.kind { affirmed } else { &claim.text }
 }
 
-/// Only opposites: a text with a "no" in it is hardly told from one without.
-fn contradictions(affirmed: &str, claim: &Claim, config: &Config) -> Vec<String> {
+/// Texts that would hold if what a claim affirms did not. Only opposites: a text with a "no" in it is
+/// hardly told from one without.
+pub fn contradictions(claim: &Claim, config: &Config) -> Vec<String> {
+    let affirmed = affirmed(claim);
     let formed = contrasts(affirmed, claim.language, 2 * config.max_contradictions);
     let opposite = formed.into_iter().filter(|one| matches!(one.formation, Formation::Opposite(_)));
     opposite.map(|one| one.text).take(config.max_contradictions).collect()

@@ -36,7 +36,8 @@ pub async fn verify_answer(
         let image = decode(backend.catalog, frame, backend.image_limits, terms).await;
         image.map_err(|error| of_image(error, at))
     });
-    let images: Vec<Arc<Rgb8>> = stream::iter(decoded).buffered(4).try_collect().await?;
+    let at_once = backend.config.parallel_claims;
+    let images: Vec<Arc<Rgb8>> = stream::iter(decoded).buffered(at_once).try_collect().await?;
     let decode = decoding.elapsed();
     let mut answer = session.check(&images, heatmaps.as_ref()).await?;
     answer.timing.decode = decode;

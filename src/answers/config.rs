@@ -34,7 +34,7 @@ pub struct Config {
     pub max_evidence_chunks: usize,
     /// Statements read of one chunk or item.
     pub max_statements: usize,
-    /// Claims of one answer that are worked on at once.
+    /// Claims, and pictures, of one answer that are worked on at once.
     pub parallel_claims: usize,
     /// A confidence from which a claim is supported.
     pub supported_from: f64,
@@ -110,7 +110,7 @@ impl Config {
     }
 
     /// How much text is read and how much may come of it.
-    pub(super) fn limits(&self) -> Limits {
+    pub fn limits(&self) -> Limits {
         Limits {
             max_bytes: self.max_answer_bytes,
             max_claims: self.max_claims,

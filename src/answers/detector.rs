@@ -38,10 +38,10 @@ type Judged<'a> = (f32, Vec<&'a Detected>);
 
 /// What the boxes of all pictures say: a picture that shows it speaks for the claim; against it speak
 /// only all of them.
-pub(super) fn testify(asked: &Asked, lexicon: &Lexicon, found: &[Found], least: f32) -> Testimony {
+pub(super) fn testify(asked: &Asked, lexicon: &Lexicon, found: &[&Found], least: f32) -> Testimony {
     let judge = Judge { lexicon, least };
     let mut judged = Vec::new();
-    for one in found {
+    for &one in found {
         match judge.claim(&asked.claim.kind, affirmed(&asked.claim), one) {
             Ok((support, boxes)) => judged.push((support, boxes, one)),
             Err(why) => return Testimony::silent(Witness::Detector, why),
@@ -237,7 +237,7 @@ mod tests {
     fn said(claim: &str, found: &Found) -> (Stance, f32) {
         let asked = Asked::all(claim, &Config::default()).unwrap().remove(0);
         let lexicon = Lexicon::new(&CLASSES.map(str::to_owned), &BTreeMap::new());
-        let said = testify(&asked, &lexicon, std::slice::from_ref(found), 0.25);
+        let said = testify(&asked, &lexicon, &[found], 0.25);
         (said.stance, said.support)
     }
 

@@ -8,8 +8,9 @@ use super::result::{Ablation, ClaimResult, Reason, Stance, Status, Testimony, Wi
 use crate::calibration::{CalibrationFile, Identity};
 use crate::claims::Kind;
 
-/// What one unit of support adds to the log-odds where no calibration says better: a cosine that
-/// leans by 0.05, or a box of full confidence, makes odds of about 7 to 1.
+/// What one unit of support adds to the log-odds where no calibration says better. Nobody measured
+/// these: a whole picture that leans by a cosine of 0.05, or a box of full confidence, makes odds of
+/// 7 to 1, and what looks at less or reads counts half. Answers say UNCALIBRATED.
 const UNCALIBRATED: [(Witness, f64); 5] = [
     (Witness::Pixels, 0.4),
     (Witness::Regions, 0.2),

@@ -1,8 +1,7 @@
 //! How much nearer something lies to a claim than to what speaks against it; pure.
 
-/// How sharply contradictions and null prompts compete: the logit scale at which the published
-/// checkpoints end their training (Radford et al., arXiv 2103.00020, §2.5).
-const SHARPNESS: f32 = 100.0;
+use crate::verification::{dot, weighted};
+
 /// Supports are told in hundredths of a cosine.
 pub(super) const HUNDREDTHS: f32 = 100.0;
 
@@ -47,22 +46,6 @@ impl Directions {
             topical: against.iter().copied().fold(claim, f32::max),
         }
     }
-}
-
-/// `Σ softmax(100 c) c`; 0 of nothing.
-fn weighted(cosines: &[f32]) -> f32 {
-    let most = cosines.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let weights: Vec<f32> = cosines.iter().map(|c| (SHARPNESS * (c - most)).exp()).collect();
-    let sum: f32 = weights.iter().sum();
-    if sum > 0.0 {
-        weights.iter().zip(cosines).map(|(weight, c)| weight / sum * c).sum()
-    } else {
-        0.0
-    }
-}
-
-pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 /// The mean of unit vectors `[E]`, made unit; none where they cancel out, or there are none.

@@ -22,6 +22,7 @@ mod result;
 mod session;
 mod video;
 
+pub use asked::contradictions;
 pub use check::{of_image, verify_answer};
 pub use config::Config;
 pub use request::{AnswerRequest, EvidenceScope};

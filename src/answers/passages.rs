@@ -13,7 +13,7 @@ use super::result::{Citation, Source, Stance, Testimony, Witness};
 use crate::claims::{Claim, Kind, Limits, Polarity, polarity, split};
 use crate::evidence::{Field, Filter, Item, Place, Test, Value};
 use crate::retrieval::{Found, Library, RetrievalError, Wanted};
-use crate::serving::clip::ClipService;
+use crate::serving::clip::{ClipService, TextEmbedding};
 use crate::serving::{Lease, ServingError, Terms};
 
 /// What a number or place counts that a passage states as such: as a lean of 0.2 in cosine, which no
@@ -60,7 +60,8 @@ impl Reader<'_> {
         queries.extend(question.and_then(|question| mean([question, &directions.claim])));
         let mut hits: HashMap<(String, usize), Found> = HashMap::new();
         for query in queries {
-            for found in self.nearest(query, "text", self.scope.filter.clone()).await? {
+            let filter = self.scope.filter.clone();
+            for found in self.nearest(query, "text", filter, self.chunks()).await? {
                 let Place::Text { start, .. } = found.hit.place else { continue };
                 let key = (found.hit.item.id.clone(), start);
                 let known = hits.get(&key).map_or(f32::NEG_INFINITY, |known| known.hit.score);
@@ -89,7 +90,7 @@ impl Reader<'_> {
         let mut best: HashMap<String, (Arc<Item>, f32)> = HashMap::new();
         for picture in pictures {
             let filter = self.scope.filter.clone();
-            for found in self.nearest(picture.clone(), "image", filter).await? {
+            for found in self.nearest(picture.clone(), "image", filter, self.chunks()).await? {
                 let (item, score) = (found.hit.item, found.hit.score);
                 let known = best.get(&item.id).map_or(f32::NEG_INFINITY, |known| known.1);
                 if score >= self.least_same() && score > known {
@@ -108,16 +109,22 @@ impl Reader<'_> {
         self.scope.min_same_cosine.unwrap_or(self.config.min_same_cosine as f32)
     }
 
+    /// Chunks read for each way of looking.
+    fn chunks(&self) -> usize {
+        self.scope.limit.unwrap_or(self.config.evidence_chunks)
+    }
+
     async fn nearest(
         &self,
         vector: Vec<f32>,
         kind: &'static str,
         filter: Option<Filter>,
+        limit: usize,
     ) -> Result<Vec<Found>, RetrievalError> {
         let wanted = Wanted {
             filter,
             kinds: vec![kind],
-            limit: self.scope.limit.unwrap_or(self.config.evidence_chunks),
+            limit,
             offset: 0,
             min_score: -1.0,
             by_item: false,
@@ -138,12 +145,17 @@ impl Reader<'_> {
         if others.is_empty() {
             return Ok(others);
         }
-        let ids = others.iter().map(|id| Value::Text(id.clone())).collect();
-        let filter = Filter::Test(Field::Id, Test::In(ids));
-        for picture in pictures {
-            for found in self.nearest(picture.clone(), "image", Some(filter.clone())).await? {
-                if found.hit.score >= self.least_same() {
-                    others.remove(&found.hit.item.id);
+        let ids: Vec<Value> = others.iter().cloned().map(Value::Text).collect();
+        // Each of them must be looked at, and a filter holds only so many, the kind being one.
+        let most = self.library.store().limits().max_tests.saturating_sub(1).max(1);
+        for some in ids.chunks(most) {
+            let filter = Filter::Test(Field::Id, Test::In(some.to_vec()));
+            for picture in pictures {
+                let filter = Some(filter.clone());
+                for found in self.nearest(picture.clone(), "image", filter, some.len()).await? {
+                    if found.hit.score >= self.least_same() {
+                        others.remove(&found.hit.item.id);
+                    }
                 }
             }
         }
@@ -174,9 +186,12 @@ impl Reader<'_> {
         let texts: Vec<String> =
             read.iter().map(|(claim, ..)| affirmed(claim).to_owned()).collect();
         let embedded = self.clip.embed_texts(&texts, self.terms).await?;
-        let statement = |((claim, item, bytes, score), text): (_, _)| {
-            let crate::serving::clip::TextEmbedding { vector, .. } = text;
-            Statement { claim, item, bytes, score, vector }
+        let statement = |((claim, item, bytes, score), text): (_, TextEmbedding)| Statement {
+            claim,
+            item,
+            bytes,
+            score,
+            vector: text.vector,
         };
         Ok(read.into_iter().zip(embedded).map(statement).collect())
     }

@@ -9,14 +9,11 @@ use super::likeness::{Directions, Likeness};
 use super::result::{Citation, Place, Source, Stance, Testimony, Witness};
 use crate::claims::Kind;
 use crate::serving::clip::ClipService;
-use crate::serving::{Catalog, ServingError, Terms, blocking};
-use crate::verification::Detected;
+use crate::serving::{Catalog, ServingError, Terms};
+use crate::verification::{Detected, MARGIN_RATIO, embed_crop};
 use crate::vision::boxes::Rect;
 use crate::vision::image::Rgb8;
-use crate::vision::resize::crop;
 
-/// How much of a box's size is added on every side before it is cut out, as for region scores.
-const MARGIN_RATIO: f32 = 0.1;
 /// Citations of one testimony.
 pub(super) const CITATIONS: usize = 8;
 
@@ -33,7 +30,7 @@ pub(super) struct Seen {
 pub(super) fn whole(
     asked: &Asked,
     directions: &Directions,
-    seen: &[Seen],
+    seen: &[&Seen],
     least: f32,
 ) -> Testimony {
     spoken(Witness::Pixels, asked, directions, (seen, least))
@@ -43,7 +40,7 @@ pub(super) fn whole(
 pub(super) fn parts(
     asked: &Asked,
     directions: &Directions,
-    seen: &[Seen],
+    seen: &[&Seen],
     least: f32,
 ) -> Testimony {
     if seen.is_empty() {
@@ -56,14 +53,14 @@ fn spoken(
     witness: Witness,
     asked: &Asked,
     directions: &Directions,
-    (seen, least): (&[Seen], f32),
+    (seen, least): (&[&Seen], f32),
 ) -> Testimony {
     if let Some(why) = unreadable(asked) {
         return Testimony::silent(witness, why);
     }
     let mut looks: Vec<(f32, f32, &Seen)> = seen
         .iter()
-        .filter_map(|seen| {
+        .filter_map(|&seen| {
             let likeness = directions.compare(&seen.vector);
             let support = support(&likeness)?;
             // Of parts, the one that the claim or its contradictions are about.
@@ -91,8 +88,7 @@ pub(super) fn support(likeness: &Likeness) -> Option<f32> {
     likeness.lean.or_else(|| (likeness.above_nulls > 0.0).then_some(likeness.above_nulls))
 }
 
-/// Why a CLIP cannot judge a claim; B/32 answers 6.8 % of negated questions right and 69.1 % of
-/// affirmed ones (Singh et al., arXiv 2403.20312).
+/// Why a CLIP cannot judge a claim; the figures behind it stand in [`claims`](crate::claims).
 pub(super) fn unreadable(asked: &Asked) -> Option<&'static str> {
     match asked.claim.kind {
         Kind::Presence | Kind::Attribute | Kind::Part => None,
@@ -113,10 +109,7 @@ pub(super) async fn look_at_parts(
     let (width, height) = (image.width() as f32, image.height() as f32);
     let waiting = boxes.iter().take(most).cloned().map(|found| async move {
         let rect: Rect = found.rect.expanded(MARGIN_RATIO).clipped(width, height);
-        let slot = catalog.cpu_slot(terms).await?;
-        let whole = Arc::clone(image);
-        let cut = blocking(slot, move || crop(&whole, rect)).await?;
-        let seen = clip.embed_image(Arc::new(cut), None, terms).await?;
+        let seen = embed_crop(catalog, clip, (image, rect), terms).await?;
         let place = Place { rect: Some(found.rect), label: found.label, ..place.clone() };
         Ok(Seen { place, vector: seen.vector })
     });
@@ -144,7 +137,8 @@ mod tests {
     #[test]
     fn the_picture_that_tells_most_is_believed() {
         let looks = [seen(0, [0.71, 0.70, 0.0]), seen(1, [0.6, 0.8, 0.0])];
-        let said = whole(&asked("The teeth are uneven."), &directions(true), &looks, 0.5);
+        let said =
+            whole(&asked("The teeth are uneven."), &directions(true), &looks.each_ref(), 0.5);
         assert_eq!(said.stance, Stance::Against);
         assert!((said.support + 20.0).abs() < 1e-3, "{said:?}");
         let Source::Picture(place) = &said.citations[0].source else { panic!() };
@@ -154,7 +148,8 @@ mod tests {
     #[test]
     fn of_parts_the_one_that_is_about_the_claim_is_believed() {
         let looks = [seen(0, [0.1, 0.3, 0.9]), seen(1, [0.8, 0.6, 0.0])];
-        let said = parts(&asked("The teeth are uneven."), &directions(true), &looks, 0.5);
+        let said =
+            parts(&asked("The teeth are uneven."), &directions(true), &looks.each_ref(), 0.5);
         assert_eq!(said.stance, Stance::For);
         assert_eq!(parts(&asked("A dog."), &directions(true), &[], 0.5).stance, Stance::Silent);
     }
@@ -162,16 +157,16 @@ mod tests {
     #[test]
     fn without_a_contradiction_a_picture_speaks_for_a_claim_or_not_at_all() {
         let claim = asked("There is a dog.");
-        let good = whole(&claim, &directions(false), &[seen(0, [0.9, 0.0, 0.3])], 0.5);
+        let good = whole(&claim, &directions(false), &[&seen(0, [0.9, 0.0, 0.3])], 0.5);
         assert_eq!(good.stance, Stance::For);
-        let bad = whole(&claim, &directions(false), &[seen(0, [0.1, 0.0, 0.9])], 0.5);
+        let bad = whole(&claim, &directions(false), &[&seen(0, [0.1, 0.0, 0.9])], 0.5);
         assert!(!bad.spoke(), "{bad:?}");
     }
 
     #[test]
     fn what_clip_does_not_read_is_not_scored() {
         for claim in ["Two eyes are visible.", "The face has no glasses.", "It is lovely."] {
-            let said = whole(&asked(claim), &directions(true), &[seen(0, [1.0, 0.0, 0.0])], 0.5);
+            let said = whole(&asked(claim), &directions(true), &[&seen(0, [1.0, 0.0, 0.0])], 0.5);
             assert_eq!((said.spoke(), said.support), (false, 0.0), "{claim}");
         }
     }

@@ -20,7 +20,7 @@ use crate::retrieval::{Library, RetrievalError};
 use crate::serving::clip::{ClipService, StageTiming};
 use crate::serving::yolo::DetectorService;
 use crate::serving::{Catalog, Lease, ServingError, Terms, blocking};
-use crate::verification::Detected;
+use crate::verification::{Detected, detected};
 use crate::vision::boxes::NmsOptions;
 use crate::vision::image::{Limits, Rgb8};
 
@@ -143,21 +143,19 @@ impl<'a> Session<'a> {
         library.model(&scope.collection).await
     }
 
-    /// The detector that is named, or the default one if there is any.
+    /// The detector that is named, or the default one if there is any; none where nobody is heard
+    /// who needs one.
     fn detector_of(
         catalog: &Catalog,
         request: &AnswerRequest,
         pictured: bool,
     ) -> Result<Option<Lease<DetectorService>>, ServingError> {
         let wanted = request.hears(Witness::Detector) || request.hears(Witness::Regions);
-        match &request.detector {
-            Some(name) => catalog.detector(Some(name)).map(Some),
-            None if !wanted || !pictured => Ok(None),
-            None => match catalog.detector(None) {
-                Err(ServingError::NotFound { .. }) => Ok(None),
-                other => other.map(Some),
-            },
-        }
+        let detector = match catalog.detector(request.detector.as_deref()) {
+            Err(ServingError::NotFound { .. }) if request.detector.is_none() => None,
+            other => Some(other?),
+        };
+        Ok(detector.filter(|_| wanted && pictured))
     }
 
     async fn embed_claims(&mut self) -> Result<(), ServingError> {
@@ -216,17 +214,18 @@ impl<'a> Session<'a> {
         let mut sight =
             Sight { whole: None, parts: None, found: None, for_evidence: None, stages: Vec::new() };
         if let Some(eyes) = &self.eyes {
-            if self.hears(Witness::Pixels) || self.hears(Witness::Images) {
+            let reads = self.hears(Witness::Text) || self.hears(Witness::Images);
+            let one_model =
+                self.reader.as_ref().is_some_and(|reader| reader.identity() == eyes.identity());
+            if self.hears(Witness::Pixels) || (reads && one_model) {
                 let seen = eyes.embed_image(Arc::clone(&image), None, self.terms).await?;
                 sight.stages.push(seen.timing);
-                if self.reader.as_ref().is_some_and(|one| one.identity() == eyes.identity()) {
+                if one_model {
                     sight.for_evidence = Some(seen.vector.clone());
                 }
                 sight.whole = Some(Seen { place: place.clone(), vector: seen.vector });
             }
-            if let (Some(reader), None, true) =
-                (&self.reader, &sight.for_evidence, self.hears(Witness::Images))
-            {
+            if let (Some(reader), true) = (&self.reader, reads && !one_model) {
                 let seen = reader.embed_image(Arc::clone(&image), None, self.terms).await?;
                 sight.stages.push(seen.timing);
                 sight.for_evidence = Some(seen.vector);
@@ -249,17 +248,7 @@ impl<'a> Session<'a> {
         let options = NmsOptions { min_confidence: least / 5.0, ..NmsOptions::default() };
         let found = detector.detect(Arc::clone(image), options, None, self.terms).await?;
         sight.stages.push(found.timing);
-        let label = |class: usize| detector.classes().get(class).cloned().unwrap_or_default();
-        let boxes: Vec<Detected> = found
-            .boxes
-            .iter()
-            .map(|found| Detected {
-                rect: found.rect,
-                class: found.class,
-                label: label(found.class),
-                confidence: found.confidence,
-            })
-            .collect();
+        let boxes = detected(detector, &found.boxes);
         if let (Some(eyes), true) = (&self.eyes, self.hears(Witness::Regions)) {
             let there: Vec<Detected> =
                 boxes.iter().filter(|found| found.confidence >= least).cloned().collect();
@@ -285,17 +274,17 @@ impl<'a> Session<'a> {
         }
         if let Some(directions) = &self.directions[at].eyes {
             if self.hears(Witness::Pixels) {
-                let whole: Vec<Seen> = sights.iter().filter_map(|s| s.whole.clone()).collect();
+                let whole: Vec<&Seen> = sights.iter().filter_map(|s| s.whole.as_ref()).collect();
                 said.push(pixels::whole(asked, directions, &whole, least));
             }
             if self.hears(Witness::Regions) {
                 let parts = sights.iter().flat_map(|sight| sight.parts.iter().flatten());
-                let parts: Vec<Seen> = parts.cloned().collect();
+                let parts: Vec<&Seen> = parts.collect();
                 said.push(pixels::parts(asked, directions, &parts, least));
             }
         }
         if self.hears(Witness::Detector) {
-            let found: Vec<Found> = sights.iter().filter_map(|s| s.found.clone()).collect();
+            let found: Vec<&Found> = sights.iter().filter_map(|s| s.found.as_ref()).collect();
             let least = self.backend.config.min_box_confidence as f32;
             said.push(detector::testify(asked, &self.lexicon, &found, least));
         }

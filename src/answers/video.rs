@@ -1,6 +1,5 @@
 //! The same answer over the frames of a video: each frame is looked at once and then forgotten.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::likeness::mean;
@@ -24,8 +23,7 @@ pub struct Video<'a> {
     session: Session<'a>,
     claims: Vec<Watched>,
     /// Sum of the frames' vectors in the collection's space.
-    frames_for_evidence: Vec<Vec<f32>>,
-    frames: usize,
+    for_evidence: Option<Vec<f32>>,
     timing: Timing,
     started: Instant,
 }
@@ -68,8 +66,7 @@ impl<'a> Video<'a> {
         Ok(Self {
             claims: vec![Watched::default(); session.asked.len()],
             session,
-            frames_for_evidence: Vec::new(),
-            frames: 0,
+            for_evidence: None,
             timing: Timing::default(),
             started: Instant::now(),
         })
@@ -87,8 +84,7 @@ impl<'a> Video<'a> {
         let Backend { catalog, image_limits, .. } = self.session.backend;
         let image = decode(catalog, picture, image_limits, self.session.terms).await?;
         let place = Place { frame: Some(frame), ..Place::default() };
-        let sight: Sight = self.session.look(Arc::clone(&image), place).await?;
-        self.frames += 1;
+        let sight: Sight = self.session.look(image, place).await?;
         sight.stages.iter().for_each(|stage| self.timing.add(stage));
         let mut support = Vec::with_capacity(self.claims.len());
         for (at, claim) in self.claims.iter_mut().enumerate() {
@@ -105,15 +101,10 @@ impl<'a> Video<'a> {
         Ok(FrameTestimony { support })
     }
 
-    /// How many frames were looked at.
-    pub fn frames(&self) -> usize {
-        self.frames
-    }
-
-    /// A running mean is enough to find pictures of the same thing.
+    /// Their mean is enough to find pictures of the same thing.
     fn remember(&mut self, vector: Vec<f32>) {
-        match self.frames_for_evidence.first_mut() {
-            None => self.frames_for_evidence.push(vector),
+        match &mut self.for_evidence {
+            None => self.for_evidence = Some(vector),
             Some(sum) => sum.iter_mut().zip(&vector).for_each(|(sum, x)| *sum += x),
         }
     }
@@ -123,9 +114,8 @@ impl<'a> Video<'a> {
     /// # Errors
     /// Whatever the collection answers.
     pub async fn finish(self) -> Result<AnswerResult, RetrievalError> {
-        let Self { session, claims, frames_for_evidence, mut timing, started, .. } = self;
-        let pictures: Vec<Vec<f32>> =
-            mean(frames_for_evidence.iter().map(Vec::as_slice)).into_iter().collect();
+        let Self { session, claims, for_evidence, mut timing, started, .. } = self;
+        let pictures: Vec<Vec<f32>> = mean(for_evidence.as_deref()).into_iter().collect();
         let of_pictures = session.found_by_pictures(&pictures).await?;
         let mut results = Vec::with_capacity(claims.len());
         for (at, claim) in claims.into_iter().enumerate() {

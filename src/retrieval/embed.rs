@@ -11,17 +11,12 @@ use crate::evidence::{Chunk, Embedded, Image, Place};
 use crate::serving::clip::TextEmbedding;
 use crate::serving::yolo::{DetectorService, Found};
 use crate::serving::{ServingError, Terms, blocking};
-use crate::verification::{Frame, decode};
+use crate::verification::{Frame, MARGIN_RATIO, decode, embed_crop};
 use crate::vision::boxes::{NmsOptions, Rect};
 use crate::vision::image::Rgb8;
-use crate::vision::resize::crop;
 
 /// A passage repeats at most one in so many tokens of the one before.
 const OVERLAP: usize = 5;
-
-/// A box is widened on every side by this share of its size before it is cut out and embedded, as
-/// in the regions of `Verify`: parts are known by what is around them.
-const MARGIN_RATIO: f32 = 0.1;
 
 impl Library {
     /// An item with its embeddings. Errors of invalid inputs name the item's fields: `item.text`.
@@ -122,9 +117,7 @@ impl Library {
     ) -> Result<Chunk, RetrievalError> {
         let (width, height) = (pixels.width() as f32, pixels.height() as f32);
         let wider = box_px.expanded(MARGIN_RATIO).clipped(width, height);
-        let (image, slot) = (Arc::clone(pixels), self.catalog.cpu_slot(terms).await?);
-        let cut = blocking(slot, move || crop(&image, wider)).await?;
-        let seen = opened.clip.embed_image(Arc::new(cut), None, terms).await?;
+        let seen = embed_crop(&self.catalog, &opened.clip, (pixels, wider), terms).await?;
         Ok(Chunk { place, vector: seen.vector })
     }
 }

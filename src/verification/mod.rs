@@ -13,12 +13,12 @@ mod verify;
 mod zoom;
 
 pub use request::{
-    BoxHeatmaps, Detected, Detection, Encoding, Frame, Heatmaps, Regions, Resolution, Similarity,
-    VerifyRequest, Zoom, ZoomPlace,
+    BoxHeatmaps, Detected, Detection, Encoding, Frame, Heatmaps, MARGIN_RATIO, Regions, Resolution,
+    Similarity, VerifyRequest, Zoom, ZoomPlace,
 };
 pub use result::{
     BoxHeatmap, DetectionResult, Dtype, Heatmap, HeatmapLook, HeatmapsResult, Payload, Region,
     RegionsResult, Score, SimilarityResult, Timing, VerifyResult,
 };
-pub use score::prompt_figures;
-pub use verify::{Texts, decode, verify, verify_image};
+pub use score::{dot, prompt_figures, weighted};
+pub use verify::{Texts, decode, detected, embed_crop, verify, verify_image};

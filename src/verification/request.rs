@@ -121,6 +121,10 @@ impl Default for BoxHeatmaps {
     }
 }
 
+/// A box is widened on every side by this share of its size before it is cut out, unless a request
+/// says otherwise: parts are known by what is around them.
+pub const MARGIN_RATIO: f32 = 0.1;
+
 /// Scores of each detected box. Uses the request's detection, or a default one.
 #[derive(Clone, Debug)]
 pub struct Regions {
@@ -142,7 +146,7 @@ impl Default for Regions {
         Self {
             model: None,
             prompts: Vec::new(),
-            margin_ratio: 0.1,
+            margin_ratio: MARGIN_RATIO,
             classes: Vec::new(),
             max_regions: 32,
         }

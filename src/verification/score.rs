@@ -57,8 +57,9 @@ pub(super) fn confide(scores: &mut [Score], calibration: &CalibrationFile) {
     }
 }
 
-/// `Σ softmax(100 c) c`: what saying nothing in particular would score; 0 without any null.
-fn weighted(cosines: &[f32]) -> f32 {
+/// `Σ softmax(100 c) c`: what the nearest of several texts score together, as null prompts and
+/// contradictions do; 0 of none.
+pub fn weighted(cosines: &[f32]) -> f32 {
     let logits: Vec<f32> = cosines.iter().map(|cosine| cosine * NULL_SCALE).collect();
     softmax(&logits).iter().zip(cosines).map(|(weight, cosine)| weight * cosine).sum()
 }
@@ -70,7 +71,8 @@ fn softmax(logits: &[f32]) -> Vec<f32> {
     exps.iter().map(|exp| exp / sum).collect()
 }
 
-fn dot(a: &[f32], b: &[f32]) -> f32 {
+/// The dot product; of unit vectors, their cosine.
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 

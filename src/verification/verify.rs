@@ -18,7 +18,7 @@ use super::zoom::{Closer, put_together};
 use crate::calibration::CalibrationFile;
 use crate::explain::{RawMap, Recipe};
 use crate::serving::clip::{ClipService, ImageEmbedding, MapJob, StageTiming, TextEmbedding};
-use crate::serving::yolo::DetectorService;
+use crate::serving::yolo::{DetectorService, Found};
 use crate::serving::{Catalog, ServingError, Snapshot, Terms, blocking};
 use crate::telemetry::metrics::Stage;
 use crate::telemetry::traces::Lap;
@@ -338,17 +338,7 @@ async fn find_boxes(
     let options = suppression(&detector, &asked)?;
     let maps = asked.heatmaps.as_ref().map(BoxHeatmaps::job);
     let found = detector.detect(Arc::clone(image), options, maps, terms).await?;
-    let label = |class: usize| detector.classes().get(class).cloned().unwrap_or_default();
-    let detections: Vec<Detected> = found
-        .boxes
-        .iter()
-        .map(|found| Detected {
-            rect: found.rect,
-            class: found.class,
-            label: label(found.class),
-            confidence: found.confidence,
-        })
-        .collect();
+    let detections = detected(&detector, &found.boxes);
     let mut parts = FoundParts {
         stages: vec![found.timing],
         postprocess: found.postprocess,
@@ -410,7 +400,10 @@ impl View<'_> {
             })
             .collect();
         let crops: Vec<Rect> = chosen.iter().map(|(_, rect)| *rect).collect();
-        let waiting = crops.into_iter().map(|rect| self.embed_crop(&clip, rect));
+        let catalog = self.models.catalog();
+        let waiting = crops
+            .into_iter()
+            .map(|rect| embed_crop(catalog, &clip, (self.image, rect), self.terms));
         let seen: Vec<ImageEmbedding> =
             stream::iter(waiting).buffered(clip.max_batch()).try_collect().await?;
         let stages = seen.iter().map(|seen| seen.timing).collect();
@@ -426,17 +419,30 @@ impl View<'_> {
         };
         Ok((result, stages))
     }
+}
 
-    async fn embed_crop(
-        &self,
-        clip: &ClipService,
-        rect: Rect,
-    ) -> Result<ImageEmbedding, ServingError> {
-        let (image, slot) =
-            (Arc::clone(self.image), self.models.catalog().cpu_slot(self.terms).await?);
-        let cut = blocking(slot, move || crop(&image, rect)).await?;
-        clip.embed_image(Arc::new(cut), None, self.terms).await
-    }
+/// A part of a picture, cut out and embedded by itself.
+pub async fn embed_crop(
+    catalog: &Catalog,
+    clip: &ClipService,
+    (image, rect): (&Arc<Rgb8>, Rect),
+    terms: Terms,
+) -> Result<ImageEmbedding, ServingError> {
+    let (image, slot) = (Arc::clone(image), catalog.cpu_slot(terms).await?);
+    let cut = blocking(slot, move || crop(&image, rect)).await?;
+    clip.embed_image(Arc::new(cut), None, terms).await
+}
+
+/// Boxes with the names of their classes.
+pub fn detected(detector: &DetectorService, boxes: &[Found]) -> Vec<Detected> {
+    let label = |class: usize| detector.classes().get(class).cloned().unwrap_or_default();
+    let named = boxes.iter().map(|found| Detected {
+        rect: found.rect,
+        class: found.class,
+        label: label(found.class),
+        confidence: found.confidence,
+    });
+    named.collect()
 }
 
 /// The detector's terms: class names to indices.

@@ -179,6 +179,8 @@ async fn a_text_is_split_into_claims_and_cues() {
     let kinds: Vec<v1::ClaimKind> = split.claims.iter().map(v1::Claim::kind).collect();
     assert_eq!(kinds, [v1::ClaimKind::Spatial, v1::ClaimKind::Negation]);
     assert_eq!(split.claims[1].rule, "NEGATION_WORD");
+    let none = v1::SplitAnswerRequest::default();
+    assert_refused(&client.split_answer(none).await.unwrap_err(), "answer", "is required");
 }
 
 fn frame(sequence: u64, image: Option<v1::Image>) -> v1::VerifyAnswerStreamRequest {

@@ -13,8 +13,8 @@ use super::answer::Answering;
 use super::deadline::{CallTerms, within};
 use super::status::{retrieval_failed, status};
 use super::stream::Streams;
-use crate::answers::{AnswerResult, Backend, Config, verify_answer};
-use crate::claims::{self, Limits};
+use crate::answers::{AnswerResult, Backend, Config, contradictions, verify_answer};
+use crate::claims;
 use crate::proto::v1;
 use crate::proto::v1::answer_service_server::AnswerService;
 use crate::retrieval::{Library, RetrievalError};
@@ -64,28 +64,21 @@ impl Answers {
         answer: String,
         terms: Terms,
     ) -> Result<v1::SplitAnswerResponse, ServingError> {
-        let config = Arc::clone(&self.config);
+        if answer.is_empty() {
+            return Err(ServingError::invalid("answer", "is required"));
+        }
+        let limits = self.config.limits();
         let slot = self.answering.catalog.cpu_slot(terms).await?;
         let split = blocking(slot, move || {
-            let limits = Limits {
-                max_bytes: config.max_answer_bytes,
-                max_claims: config.max_claims,
-                ..Limits::default()
-            };
             let claims = claims::split(&answer, &limits)?;
             Ok::<_, claims::ClaimsError>((claims, claims::cues(&answer, &limits)?))
         });
         let (claims, cues) =
             split.await?.map_err(|error| ServingError::invalid("answer", error.to_string()))?;
-        let contradictions = |claim: &claims::Claim| {
-            let formed =
-                claims::contrasts(&claim.text, claim.language, self.config.max_contradictions);
-            formed.into_iter().filter(claims::Contrast::is_contradiction).map(|one| one.text)
-        };
         Ok(v1::SplitAnswerResponse {
             claims: claims
                 .iter()
-                .map(|claim| respond::claim(claim, contradictions(claim).collect()))
+                .map(|claim| respond::claim(claim, contradictions(claim, &self.config)))
                 .collect(),
             cues: cues.into_iter().map(respond::cue).collect(),
         })

@@ -31,6 +31,8 @@ use crate::telemetry::metrics::StreamEnd;
 pub(super) type Responses = BoxStream<'static, Result<v1::VerifyAnswerStreamResponse, Status>>;
 
 type Requests = Streaming<v1::VerifyAnswerStreamRequest>;
+/// How a stream ended before its answer, and what its client is told.
+type Ended = (StreamEnd, Option<Status>);
 type Sender = mpsc::Sender<v1::VerifyAnswerStreamResponse>;
 
 /// Reads the configuration and answers the frames that follow.
@@ -43,7 +45,8 @@ pub(super) async fn answer(
     let mut requests = request.into_inner();
     let first = async { Ok(answers.next(&mut requests).await) };
     let first = within(terms.deadline, "the stream's configuration", first).await;
-    let first = first.map_err(|error| status(&error))??;
+    let first = first.map_err(|error| status(&error))?;
+    let first = first.map_err(|(_, ended)| ended.unwrap_or_else(responses_end))?;
     let Some(Message::Config(config)) = first else {
         let reason = "the first message must be a configuration";
         return Err(status(&ServingError::invalid("config", reason)));
@@ -57,7 +60,7 @@ pub(super) async fn answer(
         let end = within(terms.deadline, "the rest of the stream", watch).await;
         let (reason, status) = match end {
             Ok(Ok(())) => (StreamEnd::ClientClosed, None),
-            Ok(Err(refused)) => (StreamEnd::Refused, Some(refused)),
+            Ok(Err(ended)) => ended,
             Err(late) => (StreamEnd::Deadline, Some(status(&late))),
         };
         open.ends(reason);
@@ -69,18 +72,23 @@ pub(super) async fn answer(
 
 impl Answers {
     /// The next message; none where the client has closed its side.
-    async fn next(&self, requests: &mut Requests) -> Result<Option<Message>, Status> {
+    async fn next(&self, requests: &mut Requests) -> Result<Option<Message>, Ended> {
         let idle = self.answering.config.streams.idle_limit;
         let message = tokio::select! {
             biased;
-            () = self.answering.draining.cancelled() => return Err(responses_end()),
+            () = self.answering.draining.cancelled() => {
+                return Err((StreamEnd::Draining, Some(responses_end())));
+            }
             message = tokio::time::timeout(idle, requests.message()) => message,
         };
-        let Ok(message) = message else { return Err(stream_idle(idle)) };
-        match message? {
+        let Ok(message) = message else {
+            return Err((StreamEnd::Idle, Some(stream_idle(idle))));
+        };
+        match message.map_err(refused)? {
             None => Ok(None),
             Some(request) => request.message.map(Some).ok_or_else(|| {
-                status(&ServingError::invalid("message", "is required: config or frame"))
+                let reason = "is required: config or frame";
+                refused(status(&ServingError::invalid("message", reason)))
             }),
         }
     }
@@ -90,47 +98,52 @@ impl Answers {
         config: v1::VerifyAnswerRequest,
         mut requests: Requests,
         (terms, sender): (Terms, &Sender),
-    ) -> Result<(), Status> {
+    ) -> Result<(), Ended> {
         let started = Instant::now();
         let limits = &self.answering.config.request_limits;
-        let (asked, paths) =
-            convert::request(config, limits).map_err(|error| status(&error.within("config.")))?;
-        let refused = |error: RetrievalError| {
+        let (asked, paths) = convert::request(config, limits)
+            .map_err(|error| refused(status(&error.within("config."))))?;
+        let failed = |error: RetrievalError| {
             let named = error.renamed(|field| format!("config.{}", convert::path(field, &paths)));
-            retrieval_failed(&named)
+            refused(retrieval_failed(&named))
         };
-        let mut video = Video::open(self.backend(), asked, terms).await.map_err(refused)?;
+        let mut video = Video::open(self.backend(), asked, terms).await.map_err(failed)?;
         let mut last = None;
         let most = self.config.max_frames;
         let mut frames = 0_usize;
         while let Some(message) = self.next(&mut requests).await? {
             let Message::Frame(frame) = message else {
                 let reason = "only the first message may be a configuration";
-                return Err(status(&ServingError::invalid("config", reason)));
+                return Err(refused(status(&ServingError::invalid("config", reason))));
             };
             frames += 1;
             if frames > most {
-                return Err(too_many_frames(most));
+                return Err(refused(too_many_frames(most)));
             }
             let sequence = frame.sequence;
             let told = testimony(&mut video, frame, last).await;
             last = last.max(Some(sequence));
             self.tell(sender, Said::Frame(told)).await?;
         }
-        let result = video.finish().await.map_err(refused)?;
+        let result = video.finish().await.map_err(failed)?;
         record(&result, started);
         self.tell(sender, Said::Answer(respond::answer(result))).await
     }
 
     /// Waits for the reader, but not for ever.
-    async fn tell(&self, sender: &Sender, told: Said) -> Result<(), Status> {
+    async fn tell(&self, sender: &Sender, told: Said) -> Result<(), Ended> {
         let limit = self.answering.config.streams.send_limit;
         let response = v1::VerifyAnswerStreamResponse { message: Some(told) };
         match tokio::time::timeout(limit, sender.send(response)).await {
-            Ok(_) => Ok(()),
-            Err(_) => Err(responses_unread(limit)),
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err((StreamEnd::ClientGone, None)),
+            Err(_) => Err((StreamEnd::ReaderStuck, Some(responses_unread(limit)))),
         }
     }
+}
+
+fn refused(status: Status) -> Ended {
+    (StreamEnd::Refused, Some(status))
 }
 
 /// What one frame says; its errors stay with it.

@@ -1,6 +1,7 @@
 //! Evidence over the wire: what goes in comes out, is found, survives a restart, and what is refused
 //! leaves nothing behind.
 
+mod answers;
 mod command;
 mod ingest;
 mod kept;
