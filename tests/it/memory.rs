@@ -42,7 +42,10 @@ fn repository(root: &Path) {
 async fn a_hundred_loads_and_unloads_leave_the_memory_as_it_was() {
     let root = tempfile::tempdir().unwrap();
     repository(root.path());
-    let program = Program::serve(&["--model-repository", root.path().to_str().unwrap()]).ready();
+    // Of two arenas: how many more the allocator opens, and what it keeps in them, depends on who
+    // else has the machine's processors.
+    let flags = ["--model-repository", root.path().to_str().unwrap()];
+    let program = Program::serve_with(&flags, &[("MALLOC_ARENA_MAX", "2")]).ready();
     let mut admin = AdminServiceClient::new(program.channel().await);
     let mut client = program.client().await;
     let mut resident_kib = Vec::new();
@@ -63,11 +66,15 @@ async fn a_hundred_loads_and_unloads_leave_the_memory_as_it_was() {
         }
         resident_kib.push(program.resident_kib());
     }
-    let first = median(&resident_kib[SETTLING..SETTLING + WINDOW]);
-    let last = median(&resident_kib[CYCLES - WINDOW..]);
     println!("resident memory in KiB, by cycle: {resident_kib:?}");
-    // The middles of the two are not as far apart as the first and the last cycle.
-    let apart = (CYCLES - SETTLING - WINDOW) as f64 / CYCLES as f64;
-    let growth = (last as f64 / first as f64 - 1.0) / apart;
-    assert!(growth <= 0.05, "grown by {:.1} %: {resident_kib:?}", growth * 100.0);
+    let at = |start: usize| median(&resident_kib[start..start + WINDOW]) as f64;
+    let (first, middle, last) = (SETTLING, (SETTLING + CYCLES - WINDOW) / 2, CYCLES - WINDOW);
+    let grown = |from: usize, to: usize| at(to) / at(from) - 1.0;
+    let whole = grown(first, last);
+    assert!(whole <= 0.05, "grown by {:.1} %: {resident_kib:?}", whole * 100.0);
+    // A leak goes on: what grew in one half alone is a thread's memory that came to stay. The
+    // middles of the windows are not as far apart as the first and the last cycle.
+    let apart = (last - first) as f64 / CYCLES as f64;
+    let steady = 2.0 * grown(first, middle).min(grown(middle, last)) / apart;
+    assert!(steady <= 0.05, "growing by {:.1} %: {resident_kib:?}", steady * 100.0);
 }

@@ -24,10 +24,15 @@ pub(crate) struct Program {
 impl Program {
     /// Starts a server on a free port, with these flags; returns when it listens.
     pub(crate) fn serve(flags: &[&str]) -> Self {
+        Self::serve_with(flags, &[])
+    }
+
+    /// The same, with these variables in its environment.
+    pub(crate) fn serve_with(flags: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_veriframe"));
         command.current_dir(env!("CARGO_MANIFEST_DIR"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--no-metrics", "--device", "cpu"]);
-        command.args(flags).stdout(Stdio::piped());
+        command.args(flags).envs(variables.iter().copied()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (sender, lines) = channel();
         let output = BufReader::new(child.stdout.take().unwrap());
