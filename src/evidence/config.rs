@@ -17,6 +17,9 @@ pub struct Config {
     /// `"off"`, `"embedded"`, or the address of a Qdrant cluster: `"http://host:6334"`. Default off.
     #[serde(with = "units::text")]
     pub store: Place,
+    /// File whose text is the cluster's API key, read at the start; none where it asks for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_key_file: Option<PathBuf>,
     /// The embedded store's folder.
     pub data_dir: PathBuf,
     /// How many blocking searches and reads run at once.
@@ -74,6 +77,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             store: Place::Off,
+            api_key_file: None,
             data_dir: PathBuf::from("veriframe-data/evidence"),
             readers: 2,
             queue: 256,

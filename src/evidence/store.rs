@@ -47,7 +47,7 @@ impl Store {
                 Backend::Embedded(store.unwrap_or(Err(Error::Closed))?)
             }
             Where::Cluster(address) => {
-                Backend::Cluster(Box::new(remote::Cluster::connect(address, limits).await?))
+                Backend::Cluster(Box::new(remote::Cluster::connect(address, config).await?))
             }
         };
         Ok(Self { backend, limits, measure_interval: config.measure_interval })

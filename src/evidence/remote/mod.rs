@@ -8,6 +8,7 @@
 mod convert;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs;
 use std::time::Duration;
 
 use qdrant_client::qdrant::{
@@ -24,7 +25,7 @@ use uuid::Uuid;
 
 use self::convert::{condition, one_of, payload, point, point_id};
 use super::check;
-use super::config::Limits;
+use super::config::{Config, Limits};
 use super::error::{Error, nearest};
 use super::filter::Clause;
 use super::points::{self, Found, Record, VECTOR};
@@ -51,20 +52,25 @@ pub(super) struct Query {
 }
 
 impl Cluster {
-    /// Connects, and asks whether someone is there.
-    pub(super) async fn connect(address: &str, limits: Limits) -> Result<Self, Error> {
+    /// Connects, and asks for the collections: a key that does not open them is refused here.
+    pub(super) async fn connect(address: &str, config: &Config) -> Result<Self, Error> {
         let failed = |error: QdrantError| Error::Cluster {
             address: address.to_owned(),
             reason: error.to_string(),
         };
+        let key = match &config.api_key_file {
+            Some(path) => Some(fs::read_to_string(path).map_err(|e| Error::disk(path, e))?),
+            None => None,
+        };
         let client = Qdrant::from_url(address)
+            .api_key(key.as_deref().map(str::trim))
             .timeout(TIMEOUT)
             .connect_timeout(TIMEOUT)
             .skip_compatibility_check()
             .build()
             .map_err(failed)?;
-        client.health_check().await.map_err(failed)?;
-        Ok(Self { client, address: address.to_owned(), limits })
+        client.list_collections().await.map_err(failed)?;
+        Ok(Self { client, address: address.to_owned(), limits: config.limits })
     }
 
     pub(super) async fn create(&self, about: Collection) -> Result<Collection, Error> {

@@ -42,13 +42,8 @@ fn told(id: &str, kind: u32, text: &str) -> v1::EvidenceItem {
 async fn items_about_other_pictures_are_not_read_however_many_there_are() {
     let folder = folder();
     // A filter holds fewer ids than there are items to look at.
-    let config = StoreConfig {
-        store: Place::Embedded,
-        data_dir: folder.path().to_path_buf(),
-        reserve_bytes: 64 << 20,
-        limits: Limits { max_tests: 3, ..Limits::default() },
-        ..StoreConfig::default()
-    };
+    let limits = Limits { max_tests: 3, ..Limits::default() };
+    let config = StoreConfig { limits, ..place(folder.path()) };
     let mut server = Keeping::on(config, catalog(Options::default()).await).await;
     server.create("faces", v1::CollectionOptions::default()).await;
     let claim = "The teeth are uneven.";

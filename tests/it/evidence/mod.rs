@@ -12,8 +12,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tempfile::TempDir;
+use tonic::Code;
 use tonic::transport::Channel;
-use veriframe::evidence::config::Place;
 use veriframe::evidence::{Config as StoreConfig, Store};
 use veriframe::proto::v1;
 use veriframe::proto::v1::evidence_service_client::EvidenceServiceClient;
@@ -22,6 +22,7 @@ use veriframe::retrieval::Library;
 use veriframe::server::{Config, Offer};
 use veriframe::serving::{Catalog, Options};
 
+use crate::evidence_store::place;
 use crate::support::{TestServer, catalog, encoded, png};
 
 type Client = EvidenceServiceClient<Channel>;
@@ -39,13 +40,7 @@ impl Keeping {
     }
 
     async fn with(folder: &Path, catalog: Arc<Catalog>) -> Self {
-        let config = StoreConfig {
-            store: Place::Embedded,
-            data_dir: folder.to_path_buf(),
-            reserve_bytes: 64 << 20,
-            ..StoreConfig::default()
-        };
-        Self::on(config, catalog).await
+        Self::on(place(folder), catalog).await
     }
 
     async fn on(config: StoreConfig, catalog: Arc<Catalog>) -> Self {
@@ -58,8 +53,12 @@ impl Keeping {
         Self { server, client }
     }
 
-    /// Makes a collection with these options.
+    /// Makes a collection with these options; a shared cluster may have one of an earlier test.
     async fn create(&mut self, name: &str, options: v1::CollectionOptions) -> v1::Collection {
+        let earlier = v1::DeleteCollectionRequest { name: name.to_owned() };
+        if let Err(status) = self.client.delete_collection(earlier).await {
+            assert_eq!(status.code(), Code::NotFound, "{status}");
+        }
         let request = v1::CreateCollectionRequest {
             name: name.to_owned(),
             model: None,
