@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::stream::aged;
 use crate::bounds::{Bounds, Breach};
 use crate::telemetry::metrics::{self, Held};
 
@@ -73,7 +74,7 @@ impl Config {
 
     /// The age at which this process ends connections; `luck` is 0 to 1.
     pub(super) fn age(&self, luck: f64) -> Option<Duration> {
-        (!self.max_age.is_zero()).then(|| self.max_age.mul_f64(0.9 + 0.2 * luck.clamp(0.0, 1.0)))
+        aged(self.max_age, luck)
     }
 }
 

@@ -252,6 +252,12 @@ pub(super) fn stream_drained(last: Option<u64>) -> Status {
     stream_ended(Code::Unavailable, message, "DRAINING", last)
 }
 
+/// The stream is as old as one may grow; frames up to `last` have their results.
+pub(super) fn stream_aged(last: Option<u64>) -> Status {
+    let message = format!("the stream is as old as one may grow; {}", resume(last));
+    stream_ended(Code::Unavailable, message, "STREAM_AGED", last)
+}
+
 /// A stream's responses were not read; those to come are given up.
 pub(super) fn responses_unread(limit: Duration) -> Status {
     let message = format!("no response was read for {limit:?}, limit {limit:?}; open another");

@@ -37,6 +37,7 @@ mod models;
 mod program;
 mod security;
 mod oip;
+mod rolling;
 mod served;
 mod statements;
 mod stream;

@@ -45,6 +45,8 @@ pub(super) enum End {
     ReaderStuck(Duration),
     /// The server shuts down.
     Draining,
+    /// The stream is as old as one may grow.
+    Aged,
     /// The call's deadline passed.
     Deadline,
     /// A message cannot be accepted.
@@ -178,6 +180,7 @@ impl End {
             Self::Idle(_) => metrics::StreamEnd::Idle,
             Self::ReaderStuck(_) => metrics::StreamEnd::ReaderStuck,
             Self::Draining => metrics::StreamEnd::Draining,
+            Self::Aged => metrics::StreamEnd::Aged,
             Self::Deadline => metrics::StreamEnd::Deadline,
             Self::Refused(_) => metrics::StreamEnd::Refused,
         }
@@ -190,6 +193,7 @@ impl End {
             Self::Idle(limit) => Some(status::stream_idle(*limit)),
             Self::ReaderStuck(limit) => Some(status::reader_stuck(*limit, last)),
             Self::Draining => Some(status::stream_drained(last)),
+            Self::Aged => Some(status::stream_aged(last)),
             Self::Deadline => {
                 Some(status::status(&ServingError::Expired("the rest of the stream".to_owned())))
             }
@@ -203,6 +207,7 @@ impl End {
             Self::Idle(_) => v1::StreamEnd::Idle,
             Self::ReaderStuck(_) => v1::StreamEnd::ReaderStuck,
             Self::Draining => v1::StreamEnd::Draining,
+            Self::Aged => v1::StreamEnd::Aged,
             Self::Deadline => v1::StreamEnd::Deadline,
             Self::Refused(_) => v1::StreamEnd::Refused,
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::future::{AbortHandle, Abortable, BoxFuture};
 use futures::stream::FuturesUnordered;
@@ -48,6 +48,8 @@ pub(super) struct Setup<S, V> {
     pub(super) limits: StreamLimits,
     /// The call's.
     pub(super) deadline: Deadline,
+    /// How old the stream may grow.
+    pub(super) age: Option<Duration>,
     /// Cancelled when the server begins to shut down.
     pub(super) draining: CancellationToken,
     /// Where frames are traced.
@@ -72,6 +74,8 @@ pub(super) struct Driver<S, V> {
     /// What follows the result that was sent last, and goes before the next.
     events: VecDeque<v1::SegmentEvent>,
     deadline: Deadline,
+    /// When the stream is as old as one may grow.
+    aged: Deadline,
     draining: CancellationToken,
     /// Set once nothing more is read.
     closing: Option<End>,
@@ -106,7 +110,8 @@ where
     V: Frames,
 {
     pub(super) fn new(setup: Setup<S, V>) -> Self {
-        let Setup { requests, intake, frames, limits, deadline, draining, spans, notes } = setup;
+        let Setup { requests, intake, frames, limits, deadline, age, draining, spans, notes } =
+            setup;
         let StreamLimits { idle_limit: idle, send_limit: send, max_unsent_drops, .. } = limits;
         Self {
             requests,
@@ -120,6 +125,7 @@ where
             account: Account::new(now()),
             events: VecDeque::new(),
             deadline,
+            aged: age.and_then(|age| now().checked_add(age)),
             draining,
             closing: None,
             unsent: Vec::new(),
@@ -207,7 +213,8 @@ where
     /// When the next limit comes.
     fn wake(&self) -> Deadline {
         let tired = self.patience.ends(self.is_busy()).map(|(at, _)| at);
-        earlier(earlier(self.deadline, self.window.next_expiry()), tired)
+        let limits = earlier(self.deadline, self.aged);
+        earlier(earlier(limits, self.window.next_expiry()), tired)
     }
 
     /// Limits have come.
@@ -219,6 +226,10 @@ where
             self.give_up();
             self.window.expire_all();
             self.closing = Some(End::Deadline);
+        }
+        if self.aged.is_some_and(|aged| aged <= now) {
+            self.aged = None;
+            self.close(End::Aged);
         }
         match self.patience.ended(self.is_busy(), now) {
             Some(Tired::Idle) => self.close(End::Idle(self.limits.idle_limit)),

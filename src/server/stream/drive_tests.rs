@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
+use tonic_types::StatusExt;
 
 use super::account::{Closing, End};
 use super::drive::{Driver, Setup};
@@ -121,6 +122,10 @@ impl Staged {
     }
 
     fn until(config: v1::StreamConfig, limit: Option<Duration>) -> Self {
+        Self::within(config, limit, None)
+    }
+
+    fn within(config: v1::StreamConfig, limit: Option<Duration>, age: Option<Duration>) -> Self {
         let benches = Benches::default();
         let intake = Intake::open(config, RequestLimits::default(), 2, |_| Ok(())).unwrap();
         let (requests, receiver) = mpsc::channel(1000);
@@ -137,6 +142,7 @@ impl Staged {
             frames: benches.clone(),
             limits,
             deadline,
+            age,
             draining: draining.clone(),
             spans: FrameSpans::of_this_call(),
             notes: Notes::default(),
@@ -374,6 +380,24 @@ async fn a_server_that_shuts_down_finishes_what_it_accepted_and_reads_no_further
     let status = status.unwrap();
     assert_eq!(status.code(), Code::Unavailable);
     assert!(status.message().contains("resume_after 2"), "{status:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_old_enough_finishes_what_it_accepted_and_tells_where_to_go_on() {
+    let mut stream = Staged::within(config(), None, Some(Duration::from_secs(5)));
+    stream.frames(1..=2).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    stream.frames(3..=4).await;
+    assert_eq!(stream.read(), 2);
+    stream.benches.finish(1);
+    stream.benches.finish(2);
+    assert_eq!(stream.rest().await, [(1, "ok"), (2, "ok")]);
+    let (summary, status) = stream.end().await;
+    assert_eq!((summary.end(), summary.last_sequence), (v1::StreamEnd::Aged, Some(2)));
+    let status = status.unwrap();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(status.message().contains("resume_after 2"), "{status:?}");
+    assert_eq!(status.get_error_details().error_info().unwrap().reason, "STREAM_AGED");
 }
 
 #[tokio::test(start_paused = true)]

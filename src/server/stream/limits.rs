@@ -21,6 +21,10 @@ pub struct StreamLimits {
     /// ended with `ABORTED`. Default 60 s.
     #[serde(with = "crate::units::duration")]
     pub send_limit: Duration,
+    /// How old a `VerifyStream` may grow, give or take a tenth; then it ends as at a shutdown, and
+    /// its client goes on at another server, or at this one. Any age where zero. Default zero.
+    #[serde(with = "crate::units::duration")]
+    pub max_age: Duration,
     /// Results of dropped and expired frames that one stream may hold unsent; beyond it the server
     /// reads the stream no further. Each weighs some hundred bytes. At least 1. Default 256.
     pub max_unsent_drops: usize,
@@ -37,10 +41,22 @@ impl StreamLimits {
         bounds.number("max_streams", self.max_streams, 1..=1_000_000);
         bounds.duration("idle_limit", self.idle_limit, waits.clone());
         bounds.duration("send_limit", self.send_limit, waits);
+        bounds.duration("max_age", self.max_age, Duration::ZERO..=Duration::from_hours(720));
         bounds.number("max_unsent_drops", self.max_unsent_drops, 1..=65_536);
         bounds.number("max_waiting_configs", self.max_waiting_configs, 1..=1024);
         bounds.breaches()
     }
+
+    /// The age at which one stream ends; `luck` is 0 to 1, so that those that were opened together
+    /// do not all come back at once.
+    pub(super) fn age(&self, luck: f64) -> Option<Duration> {
+        aged(self.max_age, luck)
+    }
+}
+
+/// The limit, give or take a tenth by `luck`, 0 to 1; none where it is zero.
+pub(in crate::server) fn aged(limit: Duration, luck: f64) -> Option<Duration> {
+    (!limit.is_zero()).then(|| limit.mul_f64(0.9 + 0.2 * luck.clamp(0.0, 1.0)))
 }
 
 impl Default for StreamLimits {
@@ -49,6 +65,7 @@ impl Default for StreamLimits {
             max_streams: 256,
             idle_limit: Duration::from_mins(1),
             send_limit: Duration::from_mins(1),
+            max_age: Duration::ZERO,
             max_unsent_drops: 256,
             max_waiting_configs: 8,
         }

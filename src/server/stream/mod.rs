@@ -53,6 +53,7 @@ use reuse::Memory;
 use work::{Frames, Verifying};
 
 pub use limits::StreamLimits;
+pub(super) use limits::aged;
 pub(super) use world::run as fuzz;
 
 /// What the client gets.
@@ -96,6 +97,7 @@ impl Streams {
             frames,
             limits: self.limits,
             deadline: terms.deadline,
+            age: self.limits.age(rand::random()),
             draining: answering.draining.clone(),
             spans: FrameSpans::of_this_call(),
             notes,

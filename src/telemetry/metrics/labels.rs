@@ -103,6 +103,8 @@ label! {
         ReaderStuck = "reader_stuck",
         /// The server shut down.
         Draining = "draining",
+        /// It was as old as one may grow.
+        Aged = "aged",
         /// The call's deadline passed.
         Deadline = "deadline",
         /// A message could not be accepted.

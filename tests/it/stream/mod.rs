@@ -28,15 +28,15 @@ use crate::support::{Client, TestServer, encoded, raw, similarity};
 
 type Incoming = Pin<Box<dyn Stream<Item = Result<v1::VerifyStreamResponse, Status>> + Send>>;
 
-fn config() -> v1::StreamConfig {
+pub(crate) fn config() -> v1::StreamConfig {
     v1::StreamConfig { similarity: similarity(&["a face"]), ..Default::default() }
 }
 
-fn configured(config: v1::StreamConfig) -> v1::VerifyStreamRequest {
+pub(crate) fn configured(config: v1::StreamConfig) -> v1::VerifyStreamRequest {
     v1::VerifyStreamRequest { message: Some(Sent::Config(config)) }
 }
 
-fn frame(sequence: u64, bytes: Vec<u8>) -> v1::VerifyStreamRequest {
+pub(crate) fn frame(sequence: u64, bytes: Vec<u8>) -> v1::VerifyStreamRequest {
     framed(sequence, encoded(bytes))
 }
 
