@@ -1,5 +1,6 @@
 //! The server that a command talks to: one that runs already, or one of its own.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,9 @@ use crate::server::auth::Secret;
 /// The most that one answer may weigh: heatmaps of a large frame.
 const MAX_ANSWER_BYTES: usize = 256 << 20;
 
+/// A free port of the loopback.
+const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
 /// Where systems keep the certificates of public authorities, most common first.
 const SYSTEM_AUTHORITIES: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
@@ -42,6 +46,9 @@ pub(super) struct ServerArgs {
     /// PEM file of the authorities that may vouch for the server; the system's where none is given.
     #[arg(long, value_name = "PEM", requires = "server")]
     ca: Option<PathBuf>,
+    /// The name that the server's certificate has, where it is not the address's.
+    #[arg(long, value_name = "NAME", requires = "server")]
+    tls_name: Option<String>,
     /// PEM file of a certificate to show to the server (mutual TLS), with --client-key.
     #[arg(long, value_name = "PEM", requires = "server", requires = "client_key")]
     client_cert: Option<PathBuf>,
@@ -51,6 +58,15 @@ pub(super) struct ServerArgs {
     /// API key; better given by the environment, where no list of processes shows it.
     #[arg(long, value_name = "KEY", env = "VERIFRAME_API_KEY", hide_env_values = true)]
     api_key: Option<Secret>,
+}
+
+impl ServerArgs {
+    /// Connects to the server that is named.
+    pub(super) async fn connect(&self) -> anyhow::Result<Line> {
+        let address =
+            self.server.as_deref().context("no server is named: give --server ADDRESS")?;
+        connect(address, self).await
+    }
 }
 
 /// Puts the API key on every call.
@@ -91,11 +107,21 @@ impl Session {
     /// Connects to the server of `args`, or starts one on a free loopback port with `settings` and
     /// the store of evidence that they name, if any.
     pub(super) async fn open(args: &ServerArgs, settings: &Settings) -> anyhow::Result<Self> {
-        let (line, own) = if let Some(address) = &args.server {
-            (connect(address, args).await?, None)
+        Self::open_at(ANY_PORT, args, settings).await
+    }
+
+    /// The same, with a server of its own listening on `listen`.
+    pub(super) async fn open_at(
+        listen: SocketAddr,
+        args: &ServerArgs,
+        settings: &Settings,
+    ) -> anyhow::Result<Self> {
+        let (line, own) = if args.server.is_some() {
+            (args.connect().await?, None)
         } else {
+            let listener = listen_on(listen).await?;
             let store = store(&settings.evidence).await?;
-            let (line, own) = start(settings, store).await?;
+            let (line, own) = start(listener, settings, store).await?;
             (line, Some(own))
         };
         let client = VerificationServiceClient::new(line.clone())
@@ -123,13 +149,14 @@ impl Session<EvidenceClient> {
     /// Connects to the server of `args`, or starts one on a free loopback port with `settings` and
     /// the store that they name.
     pub(super) async fn evidence(args: &ServerArgs, settings: &Settings) -> anyhow::Result<Self> {
-        let (line, own) = if let Some(address) = &args.server {
-            (connect(address, args).await?, None)
+        let (line, own) = if args.server.is_some() {
+            (args.connect().await?, None)
         } else {
             let store = store(&settings.evidence).await?.context(
                 "no evidence is named: give --server ADDRESS or --data DIR, or set evidence.store",
             )?;
-            let (line, own) = start(settings, Some(store)).await?;
+            let listener = listen_on(ANY_PORT).await?;
+            let (line, own) = start(listener, settings, Some(store)).await?;
             (line, Some(own))
         };
         Ok(Self { client: evidence(&line), line, own })
@@ -153,8 +180,13 @@ fn evidence(line: &Line) -> EvidenceClient {
         .max_encoding_message_size(MAX_ANSWER_BYTES)
 }
 
+async fn listen_on(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+}
+
 /// Starts a server of this command's own.
 async fn start(
+    listener: TcpListener,
     settings: &Settings,
     store: Option<Arc<Store>>,
 ) -> anyhow::Result<(Line, OwnServer)> {
@@ -168,7 +200,6 @@ async fn start(
     let settings = settings.clone();
     let catalog = tokio::task::spawn_blocking(move || catalog(&settings));
     let catalog = Arc::new(catalog.await??);
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("no free loopback port")?;
     let address = listener.local_addr()?;
     let (stop, stopped) = oneshot::channel();
     let shutdown = async {
@@ -194,7 +225,7 @@ async fn connect(address: &str, args: &ServerArgs) -> anyhow::Result<Line> {
         endpoint = endpoint.tls_config(tls(args)?).context("TLS")?;
     } else {
         anyhow::ensure!(
-            args.ca.is_none() && args.client_cert.is_none(),
+            args.ca.is_none() && args.client_cert.is_none() && args.tls_name.is_none(),
             "certificates are for TLS: write https:// before the address of --server"
         );
         if args.api_key.is_some() && !is_loopback(&uri) {
@@ -220,6 +251,10 @@ fn tls(args: &ServerArgs) -> anyhow::Result<ClientTlsConfig> {
     let config = ClientTlsConfig::new()
         .timeout(Duration::from_secs(10))
         .ca_certificate(Certificate::from_pem(authorities));
+    let config = match &args.tls_name {
+        Some(name) => config.domain_name(name),
+        None => config,
+    };
     Ok(match (&args.client_cert, &args.client_key) {
         (Some(certificate), Some(key)) => config.identity(Identity::from_pem(
             read(certificate, "--client-cert")?,

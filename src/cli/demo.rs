@@ -1,5 +1,6 @@
 //! `veriframe demo`: a generated clip through a real server, and a report of what it saw.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use super::answer_story::{COLLECTION, Case};
 use super::client::{ServerArgs, Session, explained};
 use super::options::ModelArgs;
 use super::seen::Seen;
+use super::serve::signals;
 use super::story::{QUESTIONS, Story};
 use super::verdicts::{self, Found};
 use super::{images, output, verify_answer};
@@ -30,6 +32,7 @@ const DRAWN_AHEAD: usize = 8;
 ///   veriframe demo
 ///   veriframe demo --seconds 20 --seed 7 --out out/demo
 ///   veriframe demo --server 127.0.0.1:50051
+///   veriframe demo --serve
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(super) struct DemoArgs {
@@ -48,6 +51,18 @@ pub(super) struct DemoArgs {
     /// Folder for the report.
     #[arg(long, default_value = "out/demo")]
     out: PathBuf,
+    /// Go on serving when the report is written, until SIGINT or SIGTERM: the demo's models and its
+    /// evidence, to try clients on.
+    #[arg(long, conflicts_with = "server")]
+    serve: bool,
+    /// Where gRPC listens with --serve.
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        default_value = "127.0.0.1:50051",
+        requires = "serve"
+    )]
+    listen: SocketAddr,
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
@@ -61,7 +76,10 @@ pub(super) fn run(args: &DemoArgs, settings: &Settings) -> anyhow::Result<()> {
 
 async fn demo(args: &DemoArgs, settings: &Settings) -> anyhow::Result<()> {
     let settings = &with_store(settings, &args.out);
-    let mut session = Session::open(&args.server, settings).await?;
+    let mut session = match args.serve {
+        true => Session::open_at(args.listen, &args.server, settings).await?,
+        false => Session::open(&args.server, settings).await?,
+    };
     let specs = clip(HELD_OUT + args.seed, args.seconds as f32, args.fps);
     output::say(format_args!(
         "streaming {} frames of a generated clip: {} prompts, boxes and heatmaps for each",
@@ -79,7 +97,13 @@ async fn demo(args: &DemoArgs, settings: &Settings) -> anyhow::Result<()> {
         Some(case) => case.checked(&session, args.side_px).await?.map(|told| (case, told)),
         None => None,
     };
-    session.close().await?;
+    // Its store is free for the commands that the demo proposes, unless it goes on serving.
+    let session = if args.serve {
+        Some(session)
+    } else {
+        session.close().await?;
+        None
+    };
     let story = Story::new(&seen, &verdicts, args.fps, wall);
     for line in story.lines() {
         output::say(line);
@@ -115,7 +139,18 @@ async fn demo(args: &DemoArgs, settings: &Settings) -> anyhow::Result<()> {
     if let Some((case, _)) = &checked {
         try_answer(args, case)?;
     }
-    Ok(())
+    match session {
+        Some(session) => serve_on(args.listen, session).await,
+        None => Ok(()),
+    }
+}
+
+/// Leaves the demo's server to whoever calls it, until a signal.
+async fn serve_on(listen: SocketAddr, session: Session) -> anyhow::Result<()> {
+    let stop = signals()?;
+    output::say(format_args!("serving on {listen}; Ctrl-C ends it"));
+    stop.await;
+    session.close().await
 }
 
 /// The settings with a store of evidence of the demo's own, where they name none.
@@ -133,12 +168,15 @@ fn try_answer(args: &DemoArgs, case: &Case) -> anyhow::Result<()> {
     let picture = args.out.join("case.png");
     std::fs::write(&picture, case.picture())
         .with_context(|| format!("cannot write {}", picture.display()))?;
+    let evidence = match args.serve {
+        true => format!("--server {}", args.listen),
+        false => format!("--data {}", args.out.join("evidence").display()),
+    };
     output::say(format_args!(
-        "try: veriframe verify-answer {} --collection {COLLECTION} --where subject={} --data {} \
+        "try: veriframe verify-answer {} --collection {COLLECTION} --where subject={} {evidence} \
          --answer \"{}\"",
         picture.display(),
         case.number(),
-        args.out.join("evidence").display(),
         case.answer()
     ));
     Ok(())

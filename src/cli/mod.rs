@@ -2,6 +2,7 @@
 //!
 //! Imports: calibration, libtorch, telemetry, evidence, vision, scenes, engine, models, explain, evaluation, training, serving, verification, retrieval, answers, report, proto, server, config.
 
+mod answer_json;
 mod answer_story;
 mod box_heatmaps;
 mod calibrate;
@@ -11,6 +12,7 @@ mod demo;
 mod eval;
 mod evidence;
 mod filter;
+mod health;
 mod images;
 mod inspect;
 mod keys;
@@ -19,6 +21,7 @@ mod output;
 mod seen;
 mod serve;
 mod story;
+mod stream;
 mod train;
 mod trust;
 mod verdicts;
@@ -54,6 +57,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Check pictures against prompts and show a table.
     Verify(verify::VerifyArgs),
+    /// Stream a video or a folder of pictures through a server, and tell what each prompt came to.
+    Stream(stream::StreamArgs),
     /// Check a generated answer against pictures and evidence, claim by claim.
     VerifyAnswer(verify_answer::VerifyAnswerArgs),
     /// Stream a generated clip through a server with the built-in models and leave a report.
@@ -65,6 +70,8 @@ enum Command {
     /// Keep evidence, find it, and look after its store.
     #[command(subcommand)]
     Evidence(evidence::EvidenceCommand),
+    /// Ask a server whether it serves.
+    Health(health::HealthArgs),
     /// Look into checkpoints.
     #[command(subcommand)]
     Models(inspect::ModelsCommand),
@@ -87,11 +94,13 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(_) => serve::run(settings),
         Command::Verify(args) => verify::run(&args, &settings),
+        Command::Stream(args) => stream::run(&args, &settings),
         Command::VerifyAnswer(args) => verify_answer::run(&args, &settings),
         Command::Demo(args) => demo::run(&args, &settings),
         Command::Eval(args) => eval::run(&args, &settings),
         Command::Calibrate(args) => calibrate::run(&args),
         Command::Evidence(command) => evidence::run(&command, &settings),
+        Command::Health(args) => health::run(&args),
         Command::Models(command) => inspect::run(&command),
         Command::Keys(command) => keys::run(&command),
         Command::Config(command) => config::run(command),
@@ -110,6 +119,7 @@ impl Cli {
         let loaded = match &self.command {
             Command::Serve(args) => args.models.load(with(args.flags())),
             Command::Verify(args) => args.models.load(with(Vec::new())),
+            Command::Stream(args) => args.models.load(with(Vec::new())),
             Command::VerifyAnswer(args) => args.store.models.load(with(args.store.flags())),
             Command::Demo(args) => args.models.load(with(Vec::new())),
             Command::Eval(args) => args.models().load(with(Vec::new())),
@@ -118,6 +128,7 @@ impl Cli {
                 store.models.load(with(store.flags()))
             }
             Command::Calibrate(_)
+            | Command::Health(_)
             | Command::Models(_)
             | Command::Keys(_)
             | Command::Config(_)

@@ -45,3 +45,12 @@ pub(super) fn progress(length: u64, what: &'static str) -> ProgressBar {
         Err(_) => bar,
     }
 }
+
+/// A count with room for a message, where nobody knows how many there will be.
+pub(super) fn counter(what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::no_length().with_prefix(what);
+    match ProgressStyle::with_template("{prefix:>12} {spinner} {pos} {elapsed_precise} {msg}") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}

@@ -197,7 +197,7 @@ fn catalog(settings: &Settings) -> anyhow::Result<(Arc<Catalog>, Vec<ModelId>)> 
 
 /// What ends at the first SIGINT or SIGTERM. The second ends the process at once, with the exit code
 /// that shells give to a signal.
-fn signals() -> anyhow::Result<impl Future<Output = ()> + Send> {
+pub(super) fn signals() -> anyhow::Result<impl Future<Output = ()> + Send> {
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
     let stop = CancellationToken::new();

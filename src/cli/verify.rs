@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use serde_json::{Value, json};
 
-use super::box_heatmaps;
 use super::client::{ServerArgs, Session, explained};
 use super::options::ModelArgs;
 use super::output;
+use super::{answer_json, box_heatmaps};
 use crate::config::Settings;
 use crate::explain::Method;
 use crate::proto::v1;
@@ -87,7 +86,9 @@ async fn verify(args: &VerifyArgs, settings: &Settings) -> anyhow::Result<()> {
         let answer = session.client.verify(request(args, bytes)).await;
         let answer = answer.map_err(|status| explained(&status))?.into_inner();
         if args.json {
-            answers.push(as_json(path, &answer));
+            let mut told = answer_json::answer(&answer);
+            told.insert("image".to_owned(), path.display().to_string().into());
+            answers.push(told);
         } else {
             show(path, &answer);
         }
@@ -259,63 +260,6 @@ fn save_overlay(path: &Path, answer: &v1::VerifyResponse) -> anyhow::Result<()> 
     std::fs::write(path, png).with_context(|| format!("cannot write {}", path.display()))?;
     output::say(format_args!("heatmap in {}", path.display()));
     Ok(())
-}
-
-fn as_json(path: &Path, answer: &v1::VerifyResponse) -> Value {
-    let score = |score: &v1::Score| {
-        json!({
-            "prompt": score.prompt, "cosine": score.cosine, "logit": score.logit,
-            "softmax": score.softmax, "contrast": score.contrast,
-            "confidence": score.confidence, "truncated": score.truncated,
-        })
-    };
-    let edges = |edges: &Option<v1::BoundingBox>| {
-        let edges = edges.unwrap_or_default();
-        json!([edges.x1, edges.y1, edges.x2, edges.y2])
-    };
-    let scores = answer.similarity.iter().flat_map(|part| part.scores.iter().map(score));
-    let detections = answer.detection.iter().flat_map(|part| &part.detections).map(|found| {
-        json!({
-            "label": found.label, "confidence": found.confidence, "box": edges(&found.r#box),
-            "heatmaps": found.heatmaps.iter().map(box_heatmaps::as_json).collect::<Vec<_>>(),
-        })
-    });
-    let regions = answer.regions.iter().flat_map(|part| &part.regions).map(|region| {
-        let label = region.detection.as_ref().map(|found| found.label.clone());
-        let scores: Vec<Value> = region.scores.iter().map(score).collect();
-        json!({ "label": label, "crop": edges(&region.crop), "scores": scores })
-    });
-    json!({
-        "image": path.display().to_string(),
-        "scores": scores.collect::<Vec<_>>(),
-        "detections": detections.collect::<Vec<_>>(),
-        "regions": regions.collect::<Vec<_>>(),
-        "heatmaps": answer.heatmaps.iter().flat_map(|part| &part.heatmaps).map(map_json)
-            .collect::<Vec<_>>(),
-    })
-}
-
-fn map_json(map: &v1::Heatmap) -> Value {
-    let checks = map.checks.as_ref().map(|checks| {
-        json!({
-            "faithfulness": checks.faithfulness, "stability": checks.stability,
-            "method_agreement": checks.method_agreement,
-            "layer_agreement": checks.layer_agreement,
-        })
-    });
-    let looks = map.looks.iter().map(|look| {
-        let edges = look.r#box.unwrap_or_default();
-        let edges = [edges.x1, edges.y1, edges.x2, edges.y2];
-        json!({ "label": look.label, "box": edges, "contrast": look.contrast })
-    });
-    json!({
-        "prompt": map.prompt, "method": map.method().as_str_name(),
-        "status": map.quality().as_str_name(), "hit_probability": map.hit_probability,
-        "contrast": map.contrast, "claim": map.claim, "specificity": map.specificity,
-        "signal_to_noise": map.signal_to_noise, "effective_patches": map.effective_patches,
-        "rival": map.rival, "modified_network": map.modified_network, "layer": map.layer,
-        "checks": checks, "looks": looks.collect::<Vec<_>>(),
-    })
 }
 
 #[cfg(test)]

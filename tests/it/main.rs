@@ -41,6 +41,7 @@ mod rolling;
 mod served;
 mod statements;
 mod stream;
+mod stream_command;
 mod stress;
 mod support;
 mod telemetry;
