@@ -32,13 +32,13 @@ for path in "$wheel"/torch/lib/*.so*; do
     esac
 done
 
-# Profilers' parts of CUPTI, and what only programs that are compiled or split over machines load.
-find "$wheel/nvidia" -path '*/lib/*' -name '*.so*' -printf '%P\n' | while read -r path; do
+# But for CUPTI's parts for profilers, NVRTC's second build, and plugins for several machines.
+while read -r path; do
     case ${path##*/} in
-        libnvperf_*|libcheckpoint.so|libpcsamplingutil.so) continue ;;
+        libnvperf_*|libcheckpoint.so|libpcsamplingutil.so|*.alt.so.*|nvshmem_*|*_rdma.so*) ;;
+        *) move "nvidia/${path%/*}" "${path##*/}" ;;
     esac
-    move "nvidia/${path%/*}" "${path##*/}"
-done
+done < <(find "$wheel/nvidia" -path '*/lib/*' -name '*.so*' -printf '%P\n')
 
 # Symbols for linkers of static parts and debuggers: a fifth of libtorch. NVIDIA's own libraries may
 # not be changed.
@@ -58,8 +58,8 @@ find "$wheel" -mindepth 1 -maxdepth 1 ! -name torch ! -name nvidia -exec rm -rf 
 find "$wheel/torch" -mindepth 1 -maxdepth 1 ! -name include ! -name lib -exec rm -rf {} +
 find "$wheel" -name '*.so*' -type f -delete
 
-# Everything is found, but for the driver of a GPU and of its network, which the host brings.
-missing=$(find "$home" -name '*.so*' -exec ldd {} + |
-    awk '/not found/ && $1 !~ /^lib(cuda|nvidia-ml|mlx5|ibverbs|rdmacm)[.]so/ { print $1 }' | sort -u)
+# Everything is found, but for a GPU's driver, which the host brings.
+missing=$(ldd "$home"/torch/lib/*.so* |
+    awk '/not found/ && $1 !~ /^lib(cuda|nvidia-ml)[.]so/ { print $1 }' | sort -u)
 [ -z "$missing" ] || fail "not found by libtorch: ${missing//$'\n'/ }"
 du -sh "$home"
