@@ -1,0 +1,4 @@
+# Written by scripts/generate.py from veriframe/v1/timing.proto; do not edit.
+from veriframe._proto._pool import build
+
+build(b'\n\x19veriframe/v1/timing.proto\x12\x0cveriframe.v1\x1a\x1egoogle/protobuf/duration.proto"\xa2\x03\n\x06Timing\x12/\n\x05total\x18\x01 \x01(\x0b2\x19.google.protobuf.DurationR\x05total\x121\n\x06decode\x18\x02 \x01(\x0b2\x19.google.protobuf.DurationR\x06decode\x129\n\npreprocess\x18\x03 \x01(\x0b2\x19.google.protobuf.DurationR\npreprocess\x12/\n\x05queue\x18\x04 \x01(\x0b2\x19.google.protobuf.DurationR\x05queue\x127\n\tinference\x18\x05 \x01(\x0b2\x19.google.protobuf.DurationR\tinference\x123\n\x07explain\x18\x06 \x01(\x0b2\x19.google.protobuf.DurationR\x07explain\x12;\n\x0bpostprocess\x18\x07 \x01(\x0b2\x19.google.protobuf.DurationR\x0bpostprocess\x12\x1d\n\nbatch_size\x18\x08 \x01(\rR\tbatchSizeb\x06proto3', globals())
