@@ -11,7 +11,18 @@ from pkgutil import extend_path
 
 from ._channel import Tls
 from ._retry import Retry
-from .client import Client, VerifyStream
+from .aio import AsyncAnswerStream, AsyncClient, AsyncVerifyStream
+from .answers import (
+    AnswerResult,
+    Citation,
+    Claim,
+    ClaimResult,
+    FrameTestimony,
+    Scope,
+    SplitResult,
+    Testimony,
+)
+from .client import AnswerStream, Client, VerifyStream
 from .errors import (
     Aborted,
     AlreadyExists,
@@ -30,6 +41,7 @@ from .errors import (
     Unimplemented,
     VeriframeError,
 )
+from .evidence import Chunk, Collection, Filter, Hit, Item, ItemResult, Not, SearchResult
 from .frames import (
     Frame,
     FrameResult,
@@ -73,13 +85,23 @@ __path__ = extend_path(__path__, __name__)
 __all__ = [
     "Aborted",
     "AlreadyExists",
+    "AnswerResult",
+    "AnswerStream",
+    "AsyncAnswerStream",
+    "AsyncClient",
+    "AsyncVerifyStream",
     "Bgr",
     "Box",
     "BoxHeatmap",
     "BoxHeatmaps",
     "Calibration",
     "Cancelled",
+    "Chunk",
+    "Citation",
+    "Claim",
+    "ClaimResult",
     "Client",
+    "Collection",
     "DataLoss",
     "DeadlineExceeded",
     "Detect",
@@ -89,14 +111,20 @@ __all__ = [
     "ExplainResult",
     "FailedPrecondition",
     "FieldViolation",
+    "Filter",
     "Frame",
     "FrameResult",
+    "FrameTestimony",
     "Heatmap",
     "Heatmaps",
+    "Hit",
     "Internal",
     "InvalidArgument",
+    "Item",
+    "ItemResult",
     "Model",
     "ModelInfo",
+    "Not",
     "NotFound",
     "PermissionDenied",
     "PromptSummary",
@@ -106,10 +134,14 @@ __all__ = [
     "ResourceExhausted",
     "Retry",
     "Reuse",
+    "Scope",
     "Score",
+    "SearchResult",
     "Segment",
     "SegmentEvent",
+    "SplitResult",
     "StreamSummary",
+    "Testimony",
     "Timing",
     "Tls",
     "Unauthenticated",

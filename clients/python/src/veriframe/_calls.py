@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from . import _enums, _methods, _requests
+from ._evidence_calls import filter_message
 from ._methods import Call
 from ._proto import (
+    answer_pb2,
     detection_pb2,
     health_pb2,
     heatmap_pb2,
@@ -16,6 +18,7 @@ from ._proto import (
     stream_pb2,
     verify_pb2,
 )
+from .answers import AnswerPlan, AnswerResult, Scope, SplitResult
 from .frames import SegmentEvent, VerifyPlan
 from .images import ImageLike, to_message
 from .options import Detect, Heatmaps, Regions, Reuse, Verdicts
@@ -27,6 +30,8 @@ HeatmapsLike: TypeAlias = "bool | str | Sequence[str] | Heatmaps"
 DEFAULT_WINDOW = 8
 # Results of dropped frames that a server keeps waiting at most.
 DROPPED_WAITING = 256
+# What frames on their way may take of memory: some forty of 1080p, raw.
+MAX_UNANSWERED_BYTES = 256 * 1024 * 1024
 
 
 def verify(
@@ -75,6 +80,75 @@ def explain(
     query.prompts.extend(_requests.strings(prompts, "prompts"))
     request = heatmap_pb2.ExplainRequest(image=to_message(image), heatmaps=query)
     return Call(_methods.EXPLAIN, request, ExplainResult.of)
+
+
+def _answer_request(
+    answer: str,
+    question: str,
+    evidence: str | Scope | None,
+    model: str | None,
+    detector: str | None,
+    witnesses: Sequence[str],
+) -> answer_pb2.VerifyAnswerRequest:
+    kind = answer_pb2.WitnessKind
+    return answer_pb2.VerifyAnswerRequest(
+        question=question,
+        answer=answer,
+        evidence=_scope(evidence),
+        model=model,
+        detector=detector,
+        witnesses=[
+            _enums.number(kind, each, "witnesses")
+            for each in _requests.strings(witnesses, "witnesses")
+        ],
+    )
+
+
+def _scope(evidence: str | Scope | None) -> answer_pb2.EvidenceScope | None:
+    if evidence is None:
+        return None
+    scope = Scope(evidence) if isinstance(evidence, str) else evidence
+    return answer_pb2.EvidenceScope(
+        collection=scope.collection,
+        filter=filter_message(scope.where),
+        limit=scope.limit,
+        min_same_cosine=scope.min_same_cosine,
+    )
+
+
+def verify_answer(
+    answer: str,
+    images: ImageLike | Sequence[ImageLike],
+    question: str,
+    evidence: str | Scope | None,
+    model: str | None,
+    detector: str | None,
+    witnesses: Sequence[str],
+    heatmaps: HeatmapsLike,
+) -> Call[AnswerResult]:
+    request = _answer_request(answer, question, evidence, model, detector, witnesses)
+    many = images if isinstance(images, (list, tuple)) else [images]
+    request.images.extend(map(to_message, many))
+    query = _requests.heatmaps(heatmaps)
+    if query is not None:
+        request.heatmaps.CopyFrom(query)
+    return Call(_methods.VERIFY_ANSWER, request, AnswerResult.of)
+
+
+def answer_plan(
+    answer: str,
+    question: str,
+    evidence: str | Scope | None,
+    model: str | None,
+    detector: str | None,
+    witnesses: Sequence[str],
+) -> AnswerPlan:
+    return AnswerPlan(_answer_request(answer, question, evidence, model, detector, witnesses))
+
+
+def split_answer(answer: str) -> Call[SplitResult]:
+    request = answer_pb2.SplitAnswerRequest(answer=answer)
+    return Call(_methods.SPLIT_ANSWER, request, SplitResult.of)
 
 
 def models() -> Call[tuple[ModelInfo, ...]]:

@@ -80,26 +80,28 @@ class ResultStream(Generic[In, Out]):
 
     def __next__(self) -> Out:
         shared = self._shared
-        while not shared.closed:
-            try:
-                response = self._receive()
-            except VeriframeError as error:
-                self._wait(self._recovery.pause_after(self._failed(error)))
-                continue
-            except BaseException:
-                self.close()
-                raise
-            if response is None:
-                break
-            received = self._plan.receive(response)
-            if received.answers:
-                self._recovery.answered()
-                with shared.changed:
-                    shared.window.answer()
-                    shared.changed.notify_all()
-            if received.result is not None:
-                return received.result
-        self._finish()
+        try:
+            while not shared.closed:
+                try:
+                    response = self._receive()
+                except VeriframeError as error:
+                    self._end_leg()
+                    self._wait(self._recovery.pause_after(error))
+                    continue
+                if response is None:
+                    break
+                received = self._plan.receive(response)
+                if received.answers:
+                    self._recovery.answered()
+                    with shared.changed:
+                        shared.window.answer()
+                        shared.changed.notify_all()
+                if received.result is not None:
+                    return received.result
+            self._finish()
+        except BaseException:
+            self.close()
+            raise
         raise StopIteration
 
     def __enter__(self) -> ResultStream[In, Out]:
@@ -188,11 +190,10 @@ class ResultStream(Generic[In, Out]):
             )
             return not shared.closed and not shared.window.empty
 
-    def _failed(self, error: VeriframeError) -> VeriframeError:
+    def _end_leg(self) -> None:
         with self._shared.changed:
             _detach(self._shared)
             self._shared.changed.notify_all()
-        return error
 
     def _wait(self, seconds: float) -> None:
         with self._shared.changed:

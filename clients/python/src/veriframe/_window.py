@@ -34,7 +34,7 @@ class Plan(Protocol[In, Out]):
     """What a kind of stream sends, and makes of what comes: for every item one answer, in order."""
 
     @property
-    def method(self) -> Method[Any, Any]: ...
+    def method(self) -> Method: ...
 
     def opening(self) -> Message:
         """The first message of a stream, also of one that goes on where another broke off."""

@@ -13,11 +13,13 @@ from google.protobuf.message import Message
 from . import _calls, _channel
 from ._calls import HeatmapsLike
 from ._channel import DEFAULT_ADDRESS, MAX_MESSAGE_BYTES, Tls
+from ._evidence_client import Evidence
 from ._methods import Call, Method
 from ._retry import Attempts, Retry
 from ._settings import DEFAULT, Default, Settings
 from ._stream import ResultStream
 from ._window import Window
+from .answers import AnswerPlan, AnswerResult, FrameTestimony, Scope, SplitResult
 from .errors import DeadlineExceeded, Unavailable, from_rpc
 from .frames import FrameLike, FrameResult, SegmentEvent, StreamSummary, VerifyPlan
 from .images import ImageLike
@@ -36,6 +38,17 @@ class VerifyStream(ResultStream[FrameLike, FrameResult]):
     def summary(self) -> StreamSummary | None:
         """How the stream went; of one that was resumed, the part since then."""
         return self._plan.summary
+
+
+class AnswerStream(ResultStream[FrameLike, FrameTestimony]):
+    """What each frame says about each claim, in order."""
+
+    _plan: AnswerPlan
+
+    @property
+    def answer(self) -> AnswerResult | None:
+        """What holds over all frames; there when they have ended."""
+        return self._plan.answer
 
 
 class Client:
@@ -128,7 +141,7 @@ class Client:
         resume_limit: float = 60.0,
         idle_limit: float | None = 60.0,
         max_unanswered: int | None = None,
-        max_unanswered_bytes: int = 256 * 1024 * 1024,
+        max_unanswered_bytes: int = _calls.MAX_UNANSWERED_BYTES,
         priority: str | None = None,
     ) -> VerifyStream:
         """The same for the frames of a video: an iterator with one ``FrameResult`` for each frame,
@@ -194,15 +207,77 @@ class Client:
         """Heatmaps of one picture, without scores."""
         return self._run(_calls.explain(image, prompts, heatmaps), timeout, priority)
 
+    def verify_answer(
+        self,
+        answer: str,
+        images: ImageLike | Sequence[ImageLike] = (),
+        *,
+        question: str = "",
+        evidence: str | Scope | None = None,
+        model: str | None = None,
+        detector: str | None = None,
+        witnesses: Sequence[str] = (),
+        heatmaps: HeatmapsLike = False,
+        timeout: float | Default | None = DEFAULT,
+        priority: str | None = None,
+    ) -> AnswerResult:
+        """How far a generated answer may be believed, claim by claim, by pictures, by evidence, or
+        by both. evidence: a collection's name, or a ``Scope`` of one; witnesses: of "pixels",
+        "regions", "detector", "text", "images", or all.
+        """
+        call = _calls.verify_answer(
+            answer, images, question, evidence, model, detector, witnesses, heatmaps
+        )
+        return self._run(call, timeout, priority)
+
+    def verify_answer_stream(
+        self,
+        answer: str,
+        frames: Iterable[FrameLike],
+        *,
+        question: str = "",
+        evidence: str | Scope | None = None,
+        model: str | None = None,
+        detector: str | None = None,
+        witnesses: Sequence[str] = (),
+        idle_limit: float | None = 60.0,
+        max_unanswered: int = 16,
+        priority: str | None = None,
+    ) -> AnswerStream:
+        """The same over the frames of a video: an iterator with one ``FrameTestimony`` for each
+        frame; ``answer`` is there at its end. A stream that breaks off must be begun anew.
+        """
+        plan = _calls.answer_plan(answer, question, evidence, model, detector, witnesses)
+        return AnswerStream(
+            plan,
+            self._opener(plan.method, priority),
+            frames,
+            window=Window(max_unanswered, _calls.MAX_UNANSWERED_BYTES),
+            retry=self._settings.retry,
+            resume_limit=0.0,
+            idle_limit=idle_limit,
+        )
+
+    def split_answer(
+        self, answer: str, *, timeout: float | Default | None = DEFAULT
+    ) -> SplitResult:
+        """The claims and the cues of a text, without checking them."""
+        return self._run(_calls.split_answer(answer), timeout)
+
+    @property
+    def evidence(self) -> Evidence:
+        """The collections of evidence."""
+        return Evidence(self)
+
     def models(self, *, timeout: float | Default | None = DEFAULT) -> tuple[ModelInfo, ...]:
         """The models that are served; the first of a kind is the default."""
-        return self._run(_calls.models(), timeout, None)
+        return self._run(_calls.models(), timeout)
 
     def health(self, service: str = "", *, timeout: float | Default | None = DEFAULT) -> str:
         """ "serving", "not_serving", or "unknown". The services are "" or "ready": the models are
         loaded; "live": the process answers.
         """
-        return self._run(_calls.health(service), timeout, None)
+        return self._run(_calls.health(service), timeout)
 
     def wait_until_ready(self, timeout: float = 60.0) -> None:
         """Returns when the server is there and its models are loaded; DeadlineExceeded if not."""
@@ -221,7 +296,10 @@ class Client:
             time.sleep(0.1)
 
     def _run(
-        self, call: Call[Result], timeout: float | Default | None, priority: str | None
+        self,
+        call: Call[Result],
+        timeout: float | Default | None,
+        priority: str | None = None,
     ) -> Result:
         settings = self._settings
         attempts = Attempts(settings.retry, settings.seconds(timeout), call.method.repeatable)
@@ -241,9 +319,7 @@ class Client:
             # Outside the handler: what is raised here says all that gRPC's own error says.
             time.sleep(attempts.pause_after(failure))
 
-    def _opener(
-        self, method: Method[Any, Any], priority: str | None
-    ) -> Callable[[Iterator[Message]], Any]:
+    def _opener(self, method: Method, priority: str | None) -> Callable[[Iterator[Message]], Any]:
         send = self._channel.stream_stream(
             method.path,
             request_serializer=_serialize,

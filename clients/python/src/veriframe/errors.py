@@ -193,3 +193,8 @@ def from_status(status: Any) -> VeriframeError:
 def _error(code: grpc.StatusCode, message: str, **details: Any) -> VeriframeError:
     # UNKNOWN and OUT_OF_RANGE have no class of their own: the server sends neither.
     return _CLASSES.get(code, VeriframeError)(message, code=code, **details)
+
+
+def of_code(code: int, message: str) -> VeriframeError:
+    """An error that came as a bare code and text."""
+    return _error(_CODES.get(code, grpc.StatusCode.UNKNOWN), message)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, TypeAlias
 
 from . import _enums
 from ._methods import VERIFY_STREAM, Method
 from ._proto import stream_pb2, verdict_pb2
 from ._records import Record, optional, seconds, whole_seconds
+from ._requests import duration
 from ._window import Received
 from .errors import VeriframeError, from_status
 from .images import ImageLike, to_message
@@ -216,10 +216,32 @@ class StreamSummary(Record):
         )
 
 
+class Numbered:
+    """Makes the messages of frames, and gives numbers to those that have none."""
+
+    def __init__(self) -> None:
+        self._last: int | None = None
+
+    def message(self, item: FrameLike) -> stream_pb2.Frame:
+        given = item if isinstance(item, Frame) else Frame(item)
+        last = self._last
+        sequence = given.sequence
+        if sequence is None:
+            sequence = 0 if last is None else last + 1
+        elif last is not None and sequence <= last:
+            raise ValueError(f"frame {sequence} comes after frame {last}; numbers must grow")
+        self._last = sequence
+        return stream_pb2.Frame(
+            sequence=sequence,
+            presentation_time=duration(given.presentation_time),
+            image=to_message(given.image),
+        )
+
+
 class VerifyPlan:
     """The messages of VerifyStream; see ``_window.Plan``."""
 
-    method: Method[Any, Any] = VERIFY_STREAM
+    method: Method = VERIFY_STREAM
 
     def __init__(
         self,
@@ -228,7 +250,7 @@ class VerifyPlan:
     ) -> None:
         self._config = config
         self._on_event = on_event
-        self._last_sent: int | None = None
+        self._numbered = Numbered()
         # Where a further stream goes on.
         self._last_answered = optional(config, "resume_after")
         # Of the call that ended last.
@@ -242,18 +264,7 @@ class VerifyPlan:
         return stream_pb2.VerifyStreamRequest(config=config)
 
     def message(self, item: FrameLike) -> stream_pb2.VerifyStreamRequest:
-        given = item if isinstance(item, Frame) else Frame(item)
-        last = self._last_sent
-        sequence = given.sequence
-        if sequence is None:
-            sequence = 0 if last is None else last + 1
-        elif last is not None and sequence <= last:
-            raise ValueError(f"frame {sequence} comes after frame {last}; numbers must grow")
-        frame = stream_pb2.Frame(sequence=sequence, image=to_message(given.image))
-        if given.presentation_time is not None:
-            frame.presentation_time.FromTimedelta(timedelta(seconds=given.presentation_time))
-        self._last_sent = sequence
-        return stream_pb2.VerifyStreamRequest(frame=frame)
+        return stream_pb2.VerifyStreamRequest(frame=self._numbered.message(item))
 
     def receive(self, response: stream_pb2.VerifyStreamResponse) -> Received[FrameResult]:
         kind = response.WhichOneof("message")
