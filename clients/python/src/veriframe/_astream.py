@@ -51,6 +51,8 @@ class AsyncResultStream(Generic[In, Out]):
         self._closed = False
         self._reader: asyncio.Task[None] | None = None
         self._call: Any = None
+        # Since when the call takes frames; None while it does not yet.
+        self._frames_since: float | None = None
         self._writer: asyncio.Task[None] | None = None
 
     @property
@@ -124,8 +126,10 @@ class AsyncResultStream(Generic[In, Out]):
             while not read.done():
                 left = None
                 if self._idle_limit is not None:
-                    since = time.monotonic() if self._window.empty else self._window.since
-                    left = max(begun, since) + self._idle_limit - time.monotonic()
+                    now = time.monotonic()
+                    due = not self._window.empty and self._frames_since is not None
+                    since = max(self._window.since, self._frames_since or now) if due else now
+                    left = max(begun, since) + self._idle_limit - now
                     if left <= 0:
                         limit = f"{self._idle_limit:g} s"
                         raise Unavailable(f"no answer came for {limit}, limit {limit}")
@@ -147,6 +151,7 @@ class AsyncResultStream(Generic[In, Out]):
                 await self._changed.wait_for(lambda: self._window.ended or not self._window.empty)
             if self._window.empty:
                 return False
+        self._frames_since = None
         self._call = self._open_call()
         self._writer = asyncio.create_task(self._write(self._call))
         return True
@@ -183,6 +188,7 @@ class AsyncResultStream(Generic[In, Out]):
             # headers back until the first answer, so nothing depends on them.
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(call.initial_metadata(), _HEADERS_LIMIT)
+            self._frames_since = time.monotonic()
             while True:
                 async with self._changed:
                     await self._changed.wait_for(

@@ -91,6 +91,10 @@ def endpoint(
             ("grpc.keepalive_timeout_ms", 10_000),
             ("grpc.http2.max_pings_without_data", 0),
         ]
+    if target.startswith(("ipv4:", "ipv6:")):
+        # Otherwise the whole list would be the calls' authority, which no server takes.
+        first = target.partition(":")[2].partition(",")[0]
+        options.append(("grpc.default_authority", first))
     if settings is not None and settings.server_name is not None:
         options.append(("grpc.ssl_target_name_override", settings.server_name))
     return Endpoint(target, options, None if settings is None else _credentials(settings))

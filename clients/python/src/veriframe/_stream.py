@@ -157,9 +157,11 @@ class ResultStream(Generic[In, Out]):
         shared = self._shared
         if not self._started:
             self._started = True
+            # The thread alone holds the source, so that its end is the source's end, too.
+            source, self._source = self._source, ()
             threading.Thread(
                 target=_read_source,
-                args=(shared, self._plan, self._source),
+                args=(shared, self._plan, source),
                 name="veriframe-source",
                 daemon=True,
             ).start()

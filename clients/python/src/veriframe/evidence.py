@@ -149,7 +149,7 @@ def _condition(name: str, value: Condition) -> evidence_pb2.MetadataCondition:
         condition.range.min = condition.range.max = value
     elif _is_range(value):
         least, most = value
-        # Set even where nothing binds: then any number will do.
+        # Sent also where nothing binds, for the server to refuse it in its own words.
         condition.range.SetInParent()
         if least is not None:
             condition.range.min = float(least)

@@ -45,7 +45,9 @@ class Model(Record):
         return cls(raw.name, raw.version, raw.checksum, raw)
 
     def __repr__(self) -> str:
-        return f"Model({self.name}@{self.version}, {self.checksum[:12]})"
+        # A collection names a model without a version: any with these weights will do.
+        version = f"@{self.version}" if self.version else ""
+        return f"Model({self.name}{version}, {self.checksum[:12]})"
 
 
 def model_of(message: Any, name: str = "model") -> Model | None:
@@ -92,6 +94,10 @@ class Calibration(Record):
     @classmethod
     def of(cls, raw: model_pb2.CalibrationIdentity) -> Calibration:
         return cls(raw.name, raw.method, raw.count, raw.ece, raw)
+
+    def __repr__(self) -> str:
+        # Uncalibrated, it has nothing but its name.
+        return super().__repr__() if self.count else f"Calibration({self.name})"
 
 
 @dataclass(frozen=True)
