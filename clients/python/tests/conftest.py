@@ -200,11 +200,11 @@ def client(connect: Callable[..., Either], address: str) -> Either:
 class Fake:
     """A server that answers as a test has it: `calls[path]` is a handler of gRPC's."""
 
-    def __init__(self) -> None:
+    def __init__(self, listen: str = "127.0.0.1:0") -> None:
         self.handlers: dict[str, grpc.RpcMethodHandler] = {}
         self._server = grpc.server(futures.ThreadPoolExecutor(8))
         self._server.add_generic_rpc_handlers((self,))
-        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self.address = f"127.0.0.1:{self._server.add_insecure_port(listen)}"
         self.over = threading.Event()
         self._server.start()
 

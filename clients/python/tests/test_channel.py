@@ -5,10 +5,11 @@ from __future__ import annotations
 import subprocess
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import FACE, TEETH, Either, Program
+from conftest import FACE, TEETH, Awaiting, Blocking, Either, Program, free_port
 
 from veriframe import Client, DeadlineExceeded, PermissionDenied, Tls, Unauthenticated, Unavailable
 
@@ -81,9 +82,15 @@ def certificate(folder: Path, name: str) -> None:
     )  # fmt: skip
 
 
-def test_tls_and_keys(
-    connect: Callable[..., Either], start: Callable[..., Program], tmp_path: Path
-) -> None:
+def test_of_several_addresses_one_will_do(connect: Callable[..., Either], address: str) -> None:
+    client = connect([address, f"127.0.0.1:{free_port()}"], timeout=60)
+    assert client.call(lambda c: c.models())
+    results, _ = client.stream(lambda c: c.verify_stream([FACE] * 3, prompts=TEETH))
+    assert [each.ok for each in results] == [True] * 3
+
+
+# Both clients in one test, for a server takes its time to start.
+def test_tls_and_keys(start: Callable[..., Program], tmp_path: Path) -> None:
     openssl(
         tmp_path, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
         "-days", "2", "-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.crt",
@@ -107,24 +114,37 @@ def test_tls_and_keys(
         f"--set=server.auth.keys={keys}",
     )
     port = program.address.rpartition(":")[2]
-    own = {"ca": tmp_path / "ca.crt", "certificate": tmp_path / "client.crt"}
-    tls = Tls(**own, key=(tmp_path / "client.key").read_bytes())
+    tls = Tls(
+        ca=tmp_path / "ca.crt",
+        certificate=tmp_path / "client.crt",
+        key=(tmp_path / "client.key").read_bytes(),
+    )
+    for kind in (Blocking, Awaiting):
+        check_tls_and_keys(kind, port, tls, secret)
 
-    client = connect(f"https://localhost:{port}", tls=tls, api_key=secret, timeout=60)
+
+def check_tls_and_keys(kind: type[Either], port: str, tls: Tls, secret: str) -> None:
+    client = kind(f"https://localhost:{port}", tls=tls, api_key=secret, timeout=60)
     assert client.call(lambda c: c.verify(FACE, prompts=TEETH)).scores
     results, _ = client.stream(lambda c: c.verify_stream([FACE] * 3, prompts=TEETH))
     assert [each.ok for each in results] == [True] * 3
     with pytest.raises(PermissionDenied):
         client.call(lambda c: c.evidence.create("a"))
 
+    client.close()
+
+    without_key = kind(f"https://localhost:{port}", tls=tls)
     with pytest.raises(Unauthenticated):
-        connect(f"https://localhost:{port}", tls=tls).call(lambda c: c.models())
-    by_name = Tls(**own, key=tmp_path / "client.key", server_name="localhost")
-    address = connect(f"127.0.0.1:{port}", tls=by_name, api_key=secret, timeout=60)
-    assert address.call(lambda c: c.models())
+        without_key.call(lambda c: c.models())
+    without_key.close()
+    named = replace(tls, server_name="localhost")
+    by_address = kind(f"127.0.0.1:{port}", tls=named, api_key=secret, timeout=60)
+    assert by_address.call(lambda c: c.models())
+    by_address.close()
     # Without the certificate, with another authority, and in the clear.
-    for options in ({"tls": Tls(ca=tmp_path / "ca.crt")}, {"tls": True}, {}):
-        other = connect(f"localhost:{port}", api_key=secret, timeout=3, **options)
+    for options in ({"tls": Tls(ca=tls.ca)}, {"tls": True}, {}):
+        other = kind(f"localhost:{port}", api_key=secret, timeout=3, **options)
         # In the clear, gRPC connects again and again until the time is over.
         with pytest.raises((Unavailable, DeadlineExceeded)):
             other.call(lambda c: c.models())
+        other.close()

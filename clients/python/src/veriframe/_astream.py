@@ -57,7 +57,7 @@ class AsyncResultStream(Generic[In, Out]):
 
     @property
     def resumed(self) -> int:
-        """How often the stream was opened again after a break."""
+        """How often the stream went on after a break."""
         return self._recovery.resumed
 
     def __aiter__(self) -> AsyncResultStream[In, Out]:

@@ -72,7 +72,7 @@ class ResultStream(Generic[In, Out]):
 
     @property
     def resumed(self) -> int:
-        """How often the stream was opened again after a break."""
+        """How often the stream went on after a break."""
         return self._recovery.resumed
 
     def __iter__(self) -> ResultStream[In, Out]:

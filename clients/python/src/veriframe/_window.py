@@ -114,10 +114,11 @@ class Recovery:
         self._failures = 0
         self._failing_since: float | None = None
         self._answered = False
-        # How often a stream was opened again.
+        # How often answers came again after a break.
         self.resumed = 0
 
     def answered(self) -> None:
+        self.resumed += self._answered and self._failing_since is not None
         self._answered = True
         self._failures = 0
         self._failing_since = None
@@ -140,5 +141,4 @@ class Recovery:
                 raise error
         elif self._failures >= self._policy.attempts:
             raise error
-        self.resumed += self._answered
         return seconds
