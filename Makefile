@@ -11,7 +11,7 @@ FUZZ_TARGETS ?=
 BUF = @bufbuild/buf@1.75.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint proto-lint licences fuzz parity bench train clients
+.PHONY: help setup build demo test lint proto-lint licences fuzz parity bench train clients chart
 
 help: ## List these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
@@ -32,6 +32,10 @@ demo: setup ## Stream a generated clip through a server and leave a report
 test: setup lint ## Every check that CI runs
 	cargo test --locked
 	VERIFRAME=$${CARGO_TARGET_DIR:-target}/debug/veriframe scripts/clients.sh
+	VERIFRAME=$${CARGO_TARGET_DIR:-target}/debug/veriframe scripts/chart.sh
+
+chart: ## Check the Helm chart (VERIFRAME=… also reads what it renders)
+	scripts/chart.sh
 
 clients: setup ## Run Triton's own client against a server
 	scripts/clients.sh

@@ -13,7 +13,7 @@ exec:
     - health
     - --server=https://{{ $v.tls.probeName }}:{{ $v.containerPorts.grpc }}
     - --service={{ .service }}
-    {{- include "veriframe.tlsFlags" (dict "root" .root "folder" "/etc/veriframe/tls") | nindent 4 }}
+    {{- include "veriframe.tlsFlags" (dict "root" .root "folder" "/etc/veriframe/tls") | trim | nindent 4 }}
 {{- else -}}
 grpc:
   port: {{ $v.containerPorts.grpc }}
@@ -189,7 +189,7 @@ grpc:
     {{- toYaml $v.securityContext | nindent 4 }}
   volumeMounts:
     - name: models
-      mountPath: {{ $v.models.mountPath }}
+      mountPath: /out
     - name: tmp
       mountPath: /tmp
 {{- end }}

@@ -17,6 +17,9 @@
 {{- fail (printf "models.source %s needs models.%s.%s" $source $source $field) -}}
 {{- end -}}
 {{- end -}}
+{{- if and (eq $source "image") (semverCompare "<1.33-0" .Capabilities.KubeVersion.Version) -}}
+{{- fail (printf "models.source image needs Kubernetes 1.33, and this is %s" .Capabilities.KubeVersion.Version) -}}
+{{- end -}}
 {{- $asked := or (dig "models" "load" list $v.config) (dig "models" "start" list $v.config) -}}
 {{- if and (ne $source "demo") (not $asked) -}}
 {{- fail (printf "models.source %s: name the models in config.models.load, or in config.models.start with config.models.repository; otherwise the server would have none of them" $source) -}}
