@@ -41,6 +41,18 @@ EOF
     echo "$version" >"$out/helm-unittest.version"
 }
 
+# Our own, scripts/chart.
+foreign_tool() {
+    local version
+    version=$(cat scripts/chart/* | cksum)
+    have foreign "$version" && return
+    command -v go >/dev/null || skip "there is no go to build scripts/chart"
+    echo "chart: building scripts/chart"
+    (cd scripts/chart && CGO_ENABLED=0 go build -trimpath -o "$bin/foreign" .) ||
+        skip "go cannot build scripts/chart"
+    echo "$version" >"$out/foreign.version"
+}
+
 # What Kubernetes' own OpenAPI says of each kind, version by version, unknown fields refused. A package
 # of PyPI has them as files; nothing of it is run. Its references are to a host: they become files.
 schemas() {
@@ -67,4 +79,5 @@ go_tool yq v4.54.3 github.com/mikefarah/yq/v4 --version 'mikefarah.* v4'
 go_tool kubeconform v0.8.0 github.com/yannh/kubeconform/cmd/kubeconform -h schema-location
 go_tool promtool v0.316.0 github.com/prometheus/prometheus/cmd/promtool --version 'version [3-9]'
 unittest_tool
+foreign_tool
 schemas
