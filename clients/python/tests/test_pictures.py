@@ -133,7 +133,7 @@ def test_heatmap_methods_and_options(client: Either) -> None:
     with pytest.raises(ValueError, match="one of detected, boxes and window"):
         client.call(lambda c: c.explain(FACE, prompts=["a"], heatmaps=Heatmaps(zoom=Zoom())))
     ask = Heatmaps(methods=["rollout"], eigen_smoothing=True)
-    with pytest.raises(InvalidArgument, match=r"heatmaps: .*eigen_smoothing"):
+    with pytest.raises(InvalidArgument, match="heatmaps: rollout has no channels to smooth"):
         client.call(lambda c: c.explain(FACE, prompts=["a"], heatmaps=ask))
 
 
