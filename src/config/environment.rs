@@ -34,8 +34,11 @@ const SHORT: &[(&str, &str, &str)] = &[
 /// own tests and restarts use.
 const OTHERS: &[&str] = &[
     "VERIFRAME_CONFIG",
+    "VERIFRAME_ADDRESS",
     "VERIFRAME_API_KEY",
+    "VERIFRAME_EVIDENCE_KILLS",
     "VERIFRAME_PARITY",
+    "VERIFRAME_QDRANT",
     "VERIFRAME_STRESS",
     "VERIFRAME_THREADS_SETTLED",
 ];
