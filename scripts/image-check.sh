@@ -42,6 +42,9 @@ for tool in buildah debootstrap patchelf jq ip cargo; do
     command -v "$tool" >/dev/null || skip "there is no $tool"
 done
 unshare --mount --pid --net --fork true 2>/dev/null || skip "this machine allows no namespaces"
+# What buildah mounts, and may leave mounted, goes with a namespace of its own.
+[ "${1:-}" = --inside ] || exec unshare --mount scripts/image-check.sh --inside
+rm -rf "$out/run"
 mkdir -p "$out/tmp"
 
 # The images that the Dockerfile begins with, by the names that it has for them. Their package lists
@@ -112,7 +115,7 @@ store build --pull-never --format docker --file "$dockerfile" --ignorefile .dock
 
 container=$(store from "$image:$device")
 root=$(store mount "$container")
-trap 'store rm "$container" >/dev/null; umount "$out/store/overlay" 2>/dev/null || true' EXIT
+trap 'store rm --all >/dev/null' EXIT
 config=$out/config.json
 store inspect --type image "$image:$device" | jq .Docker.config >"$config"
 scripts/image-try.sh "$root" "$config" "$revision"
