@@ -123,7 +123,8 @@ func once(
 
 // send sends the configuration, the frames after number `last`, and the end.
 func send(
-	ctx context.Context, stream veriframe.VerificationService_VerifyStreamClient, asked *options, last int64,
+	ctx context.Context, stream veriframe.VerificationService_VerifyStreamClient, asked *options,
+	last int64,
 ) error {
 	// A stream that the server has ended gives io.EOF here; why it did comes with the results.
 	if stream.Send(config(asked, last)) != nil {

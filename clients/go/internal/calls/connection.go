@@ -38,7 +38,9 @@ func Connect() (*grpc.ClientConn, error) {
 		grpc.WithDefaultServiceConfig(`{"loadBalancingConfig": [{"round_robin": {}}]}`),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessageBytes)),
 		// A connection that broke without a word is noticed during a call.
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{
+			Time: 30 * time.Second, Timeout: 10 * time.Second,
+		}),
 	}
 	if key := os.Getenv("VERIFRAME_API_KEY"); key != "" {
 		options = append(options, grpc.WithPerRPCCredentials(apiKey{key, secure}))

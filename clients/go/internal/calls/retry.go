@@ -58,7 +58,7 @@ func (r *Retry) delay(err error) (time.Duration, bool) {
 			delay, told = info.GetRetryDelay().AsDuration(), true
 		}
 	}
-	// Full for good, such as a message over the limit, unless the server says when to come again.
+	// Without a time to come again it is for good: a message over the limit, say.
 	if reported.Code() == codes.ResourceExhausted && !told {
 		return 0, false
 	}
