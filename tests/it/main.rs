@@ -7,6 +7,7 @@ mod answers;
 mod answers_trained;
 mod box_heatmaps;
 mod calibration;
+mod chart;
 mod claims;
 mod clip;
 mod config;
