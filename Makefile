@@ -33,12 +33,14 @@ test: setup lint ## Every check that CI runs
 	cargo test --locked
 	VERIFRAME=$${CARGO_TARGET_DIR:-target}/debug/veriframe scripts/clients.sh
 	VERIFRAME=$${CARGO_TARGET_DIR:-target}/debug/veriframe scripts/chart.sh
+	VERIFRAME=$${CARGO_TARGET_DIR:-target}/debug/veriframe scripts/python-client.sh
 
 chart: ## Check the Helm chart (VERIFRAME=… also reads what it renders)
 	scripts/chart.sh
 
-clients: setup ## Run Triton's own client against a server
+clients: setup ## Run Triton's own client and our Python client against a server
 	scripts/clients.sh
+	scripts/python-client.sh
 
 lint: setup proto-lint licences ## The checks that run nothing: format, lints, documentation
 	cargo fmt --check
