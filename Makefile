@@ -11,7 +11,8 @@ FUZZ_TARGETS ?=
 BUF = @bufbuild/buf@1.75.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint proto-lint licences fuzz parity bench train clients chart
+.PHONY: help setup build demo test lint proto-lint licences fuzz parity bench train clients examples \
+	chart
 
 help: ## List these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
@@ -34,6 +35,7 @@ test: setup lint ## Every check that CI runs
 	VERIFRAME=$${CARGO_TARGET_DIR:-target}/debug/veriframe scripts/clients.sh
 	VERIFRAME=$${CARGO_TARGET_DIR:-target}/debug/veriframe scripts/chart.sh
 	VERIFRAME=$${CARGO_TARGET_DIR:-target}/debug/veriframe scripts/python-client.sh
+	VERIFRAME=$${CARGO_TARGET_DIR:-target}/debug/veriframe scripts/client-examples.sh
 
 chart: ## Check the Helm chart (VERIFRAME=… also reads what it renders)
 	scripts/chart.sh
@@ -41,6 +43,9 @@ chart: ## Check the Helm chart (VERIFRAME=… also reads what it renders)
 clients: setup ## Run Triton's own client and our Python client against a server
 	scripts/clients.sh
 	scripts/python-client.sh
+
+examples: setup ## Run the Go, TypeScript and Java examples against a server
+	scripts/client-examples.sh
 
 lint: setup proto-lint licences ## The checks that run nothing: format, lints, documentation
 	cargo fmt --check

@@ -36,48 +36,22 @@ if [ "$stamp" != "$(cat "$out/installed.txt" 2>/dev/null)" ]; then
     echo "$stamp" >"$out/installed.txt"
 fi
 
-# Not what a developer has configured for servers of their own.
+name=clients
+log=$out/server.log
 program=${VERIFRAME:-}
-for name in "${!VERIFRAME_@}"; do unset "$name"; done
+. scripts/server.sh
+forget_settings
 if [ -z "$program" ]; then
     cargo build --locked
     program=${CARGO_TARGET_DIR:-target}/debug/veriframe
 fi
 
 python3 tests/clients/modules.py models/demo "$out/models"
-log=$out/server.log
-: >"$log" # the shell that starts the server may be late: no address of an earlier one may be read
-"$program" serve --listen 127.0.0.1:0 --no-metrics --set log.access=false \
-    --model-repository "$out/models" --load clip --load yolo --load affine --load kinds \
-    --load halves >>"$log" 2>&1 &
-server=$!
-trap 'kill -KILL "$server" 2>/dev/null || true' EXIT
-
-fail() {
-    echo "clients: $1; the end of $log:" >&2
-    tail -n 20 "$log" >&2
-    exit 1
-}
-
-# Its address comes before its models are loaded: the suite waits until it is ready.
-address=
-for _ in $(seq 600); do
-    address=$(sed -n 's/^gRPC on //p' "$log")
-    [ -z "$address" ] || break
-    kill -0 "$server" 2>/dev/null || fail "the server did not start"
-    sleep 0.1
-done
-[ -n "$address" ] || fail "the server told no address within a minute"
+# The suite waits until its models are loaded.
+start_server --listen 127.0.0.1:0 --model-repository "$out/models" \
+    --load clip --load yolo --load affine --load kinds --load halves
 
 PYTHONPATH=$out/python PYTHONDONTWRITEBYTECODE=1 timeout 600 \
     python3 tests/clients/triton.py "$address" || fail "a check failed"
 
-# It must go down in order, too.
-kill -TERM "$server"
-for _ in $(seq 300); do
-    kill -0 "$server" 2>/dev/null || break
-    sleep 0.1
-done
-! kill -0 "$server" 2>/dev/null || fail "the server did not stop within 30 s"
-wait "$server" || fail "the server ended with $?"
-trap - EXIT
+stop_server

@@ -10,7 +10,7 @@ import { milliseconds } from "./words.js";
 
 const FIRST_DELAY_MS = 250;
 const MAX_DELAY_MS = 4000;
-const MAX_TRIES = 8;
+const MAX_TRIES = 20;
 
 export type Verification = Client<typeof VerificationService>;
 

@@ -15,7 +15,7 @@ import (
 const (
 	firstDelay = 250 * time.Millisecond
 	maxDelay   = 4 * time.Second
-	maxTries   = 8
+	maxTries   = 20
 )
 
 // Retry is one call's further tries.

@@ -41,6 +41,7 @@ class StreamEnd(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     STREAM_END_DRAINING: _ClassVar[StreamEnd]
     STREAM_END_DEADLINE: _ClassVar[StreamEnd]
     STREAM_END_REFUSED: _ClassVar[StreamEnd]
+    STREAM_END_AGED: _ClassVar[StreamEnd]
 OVERLOAD_POLICY_UNSPECIFIED: OverloadPolicy
 OVERLOAD_POLICY_WAIT: OverloadPolicy
 OVERLOAD_POLICY_DROP_OLDEST: OverloadPolicy
@@ -56,6 +57,7 @@ STREAM_END_READER_STUCK: StreamEnd
 STREAM_END_DRAINING: StreamEnd
 STREAM_END_DEADLINE: StreamEnd
 STREAM_END_REFUSED: StreamEnd
+STREAM_END_AGED: StreamEnd
 
 class VerifyStreamRequest(_message.Message):
     __slots__ = ("config", "frame")

@@ -14,7 +14,7 @@ import java.util.concurrent.TimeUnit;
 final class Retry {
   private static final long FIRST_DELAY_MS = 250;
   private static final long MAX_DELAY_MS = 4000;
-  private static final int MAX_TRIES = 8;
+  private static final int MAX_TRIES = 20;
 
   private int failed;
 
