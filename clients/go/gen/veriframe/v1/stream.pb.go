@@ -5,7 +5,7 @@
 // never ends the stream. A stream ends with a summary that says why; where the client did not close
 // it, a status follows the summary.
 //
-// To go on after a lost connection or a server that shuts down: open a new stream, to this server or
+// To go on after a lost connection, a server that shuts down, or a stream that grew too old: open a new stream, to this server or
 // another one, with `StreamConfig.resume_after` set to the `sequence` of the last FrameResult that
 // came, and send the frames from there on. No more is needed, for results come in order: every frame
 // up to that one has its result, no later frame has. Frames that are sent again although they have
@@ -183,6 +183,10 @@ const (
 	// A message from the client was refused: the status says which and why. Every frame before it has
 	// its result.
 	StreamEnd_STREAM_END_REFUSED StreamEnd = 6
+	// The stream is as old as `server.streams.max_age` of the configuration lets one grow; set by
+	// whoever wants long streams to spread over new servers. All else is as with DRAINING; the reason
+	// is STREAM_AGED. Open another stream at once, to any server.
+	StreamEnd_STREAM_END_AGED StreamEnd = 7
 )
 
 // Enum value maps for StreamEnd.
@@ -195,6 +199,7 @@ var (
 		4: "STREAM_END_DRAINING",
 		5: "STREAM_END_DEADLINE",
 		6: "STREAM_END_REFUSED",
+		7: "STREAM_END_AGED",
 	}
 	StreamEnd_value = map[string]int32{
 		"STREAM_END_UNSPECIFIED":   0,
@@ -204,6 +209,7 @@ var (
 		"STREAM_END_DRAINING":      4,
 		"STREAM_END_DEADLINE":      5,
 		"STREAM_END_REFUSED":       6,
+		"STREAM_END_AGED":          7,
 	}
 )
 
@@ -1197,7 +1203,7 @@ const file_veriframe_v1_stream_proto_rawDesc = "" +
 	"\x17DROP_REASON_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14DROP_REASON_REPLACED\x10\x01\x12\x1b\n" +
 	"\x17DROP_REASON_WINDOW_FULL\x10\x02\x12 \n" +
-	"\x1cDROP_REASON_ALREADY_ANSWERED\x10\x03*\xc1\x01\n" +
+	"\x1cDROP_REASON_ALREADY_ANSWERED\x10\x03*\xd6\x01\n" +
 	"\tStreamEnd\x12\x1a\n" +
 	"\x16STREAM_END_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18STREAM_END_CLIENT_CLOSED\x10\x01\x12\x13\n" +
@@ -1205,7 +1211,8 @@ const file_veriframe_v1_stream_proto_rawDesc = "" +
 	"\x17STREAM_END_READER_STUCK\x10\x03\x12\x17\n" +
 	"\x13STREAM_END_DRAINING\x10\x04\x12\x17\n" +
 	"\x13STREAM_END_DEADLINE\x10\x05\x12\x16\n" +
-	"\x12STREAM_END_REFUSED\x10\x06B\xa4\x01\n" +
+	"\x12STREAM_END_REFUSED\x10\x06\x12\x13\n" +
+	"\x0fSTREAM_END_AGED\x10\aB\xa4\x01\n" +
 	"\x10com.veriframe.v1B\vStreamProtoP\x01Z2example.com/veriframe/gen/veriframe/v1;veriframev1\xa2\x02\x03VXX\xaa\x02\fVeriframe.V1\xca\x02\fVeriframe\\V1\xe2\x02\x18Veriframe\\V1\\GPBMetadata\xea\x02\rVeriframe::V1b\x06proto3"
 
 var (
