@@ -151,36 +151,49 @@ for language in "${languages[@]}"; do
     echo "examples: $language: README and bad input pass"
 done
 
-# The server goes down while each streams, and another one comes at its address, which wants keys.
 : >"$out/keys.toml"
-# The slowest to start is the first, so that none is done before all have begun.
-declare -A streams
-for language in java typescript go; do
-    [[ " ${languages[*]} " == *" $language "* ]] || continue
+for language in "${languages[@]}"; do
     "$program" keys new --id "$language" --scope inference --rate 0.5 --burst 1 >"$out/key.txt"
     sed -n '/^\[\[key\]\]/,$p' "$out/key.txt" >>"$out/keys.toml"
     sed -n 's/^secret.*: //p' "$out/key.txt" >"$out/$language.key"
-    told=$out/$language.drain.txt
-    : >"$told"
-    VERIFRAME_API_KEY=$(cat "$out/$language.key") "stream_$language" --live --fps 1 "$clip" \
-        "uneven teeth" >>"$told" 2>&1 &
-    streams[$language]=$!
-    for _ in $(seq 300); do
-        ! grep -Eq '^ +0  ' "$told" || break
-        sleep 0.1
+done
+
+# The server goes down while each streams, in order or not ($1), and another one comes at its address,
+# which wants keys.
+goes_on() {
+    local language told
+    local -A streams
+    # The slowest to start is the first, so that none is done before all have begun.
+    for language in java typescript go; do
+        [[ " ${languages[*]} " == *" $language "* ]] || continue
+        told=$out/$language.$1.txt
+        : >"$told"
+        VERIFRAME_API_KEY=$(cat "$out/$language.key") "stream_$language" --live --fps 1 "$clip" \
+            "uneven teeth" >>"$told" 2>&1 &
+        streams[$language]=$!
+        for _ in $(seq 300); do
+            ! grep -Eq '^ +0  ' "$told" || break
+            sleep 0.1
+        done
     done
-done
-stop_server
-unset VERIFRAME_ADDRESS # the program takes every VERIFRAME_ variable for a key of its configuration
-start_server --listen "$address" --set "server.auth.keys=$out/keys.toml"
-export VERIFRAME_ADDRESS=$address
-for language in "${languages[@]}"; do
-    told=$out/$language.drain.txt
-    wait "${streams[$language]}" || { cat "$told" >&2; fail "$language did not go on"; }
-    expect "$told" '; end: draining$'
-    expect "$told" '^going on after frame [0-6]$'
-    expect_frames "$told" 8
-done
+    "$1_server"
+    unset VERIFRAME_ADDRESS # the program takes every VERIFRAME_ variable for a key of its configuration
+    start_server --listen "$address" --set "server.auth.keys=$out/keys.toml"
+    export VERIFRAME_ADDRESS=$address
+    for language in "${languages[@]}"; do
+        told=$out/$language.$1.txt
+        wait "${streams[$language]}" || { cat "$told" >&2; fail "$language did not go on"; }
+        [ "$1" = kill ] || expect "$told" '; end: draining$'
+        expect "$told" '^going on after frame [0-6]$'
+        expect_frames "$told" 8
+    done
+}
+kill_server() {
+    kill -KILL "$server"
+    wait "$server" 2>/dev/null || true
+}
+goes_on stop
+goes_on kill
 echo "examples: a stream goes on after its server: ${languages[*]} pass"
 
 for language in "${languages[@]}"; do

@@ -77,11 +77,13 @@ export class Retry {
   }
 }
 
-// Connect reports a connection that broke during a call as ABORTED, which here also is the code of a
-// stream that the server gave up.
+// Connect reports a connection that broke during a call as ABORTED, with the system's error as its
+// cause, or as CANCELED. The server's own ABORTED is a stream that it gave up, and these programs
+// cancel nothing.
 function lostConnection(error: ConnectError): boolean {
   const cause = error.cause;
-  return error.code === Code.Aborted && cause instanceof Error && "code" in cause;
+  const system = cause instanceof Error && "code" in cause;
+  return error.code === Code.Canceled || (error.code === Code.Aborted && system);
 }
 
 /**
