@@ -14,6 +14,7 @@ mod check;
 mod embedded;
 mod error;
 mod filter;
+mod graph;
 mod points;
 mod remote;
 mod store;

@@ -69,7 +69,8 @@ fn metric(name: &str) -> Option<&'static Metric> {
 
 /// What a server exports before its first request: the values of each label of each metric.
 fn exported() -> BTreeMap<(String, String), BTreeSet<String>> {
-    let flags = ["--set", "telemetry.metrics=true", "--set", "telemetry.metrics_listen=127.0.0.1:0"];
+    let flags =
+        ["--set", "telemetry.metrics=true", "--set", "telemetry.metrics_listen=127.0.0.1:0"];
     let program = Program::serve(&flags);
     let address = program.line("metrics on http://");
     let mut socket = TcpStream::connect(address.trim_end_matches("/metrics")).unwrap();
@@ -93,7 +94,10 @@ fn files() -> Vec<(String, String)> {
     let texts = texts.filter(|path| path.extension().is_none_or(|ending| ending != "png"));
     texts
         .map(|path| {
-            (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read_to_string(path).unwrap())
+            (
+                path.file_name().unwrap().to_str().unwrap().to_owned(),
+                fs::read_to_string(path).unwrap(),
+            )
         })
         .collect()
 }
@@ -146,12 +150,17 @@ fn every_query_of_the_chart_asks_for_what_is_exported() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(seen > 100, "{seen} queries in {:?}", files.iter().map(|file| &file.0).collect::<Vec<_>>());
+    assert!(
+        seen > 100,
+        "{seen} queries in {:?}",
+        files.iter().map(|file| &file.0).collect::<Vec<_>>()
+    );
 }
 
 #[test]
 fn selectors_are_found_with_their_labels() {
-    let text = r#"sum(rate(veriframe_a_total{job="x", cause=~"b|c"}[5m])) > process_b:veriframe_c "#;
+    let text =
+        r#"sum(rate(veriframe_a_total{job="x", cause=~"b|c"}[5m])) > process_b:veriframe_c "#;
     let found = selectors(text);
     let names: Vec<&str> = found.iter().map(|selector| selector.name.as_str()).collect();
     assert_eq!(names, ["veriframe_a_total", "process_b"]);

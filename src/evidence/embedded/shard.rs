@@ -25,16 +25,10 @@ use uuid::Uuid;
 use super::journal::Entry;
 use crate::evidence::error::Error;
 use crate::evidence::filter::{Clause, Range};
+use crate::evidence::graph::{BUILD_CANDIDATES, NEIGHBOURS, SEARCH_CANDIDATES};
 use crate::evidence::points::{self, Found, Point, Record, VECTOR};
 use crate::evidence::types::{Collection, FieldType, Quantisation};
 
-/// Neighbours of a vector in the index's graph. With twice Qdrant's own 16, recall holds in 512
-/// dimensions; a vector's links then take 256 bytes.
-const NEIGHBOURS: usize = 32;
-/// Candidates looked at for each vector while the graph is built.
-const BUILD_CANDIDATES: usize = 256;
-/// Candidates looked at in a search.
-const SEARCH_CANDIDATES: usize = 256;
 /// Vectors in all, in KiB, up to which comparing with each is about as fast as the graph.
 const FULL_SCAN_KIB: usize = 10_000;
 /// One segment per collection, once indexed: each costs a search of its own.

@@ -28,6 +28,7 @@ use super::check;
 use super::config::{Config, Limits};
 use super::error::{Error, nearest};
 use super::filter::Clause;
+use super::graph::{BUILD_CANDIDATES, NEIGHBOURS, SEARCH_CANDIDATES};
 use super::points::{self, Found, Record, VECTOR};
 use super::types::{Collection, Embedded, FieldType, Quantisation, Statistics, Written};
 
@@ -87,9 +88,12 @@ impl Cluster {
             .on_disk(quantised);
         let mut vectors = VectorsConfigBuilder::default();
         vectors.add_named_vector_params(VECTOR, vector);
+        let graph = HnswConfigDiffBuilder::default()
+            .m(NEIGHBOURS as u64)
+            .ef_construct(BUILD_CANDIDATES as u64);
         let mut create = CreateCollectionBuilder::new(name)
             .vectors_config(vectors)
-            .hnsw_config(HnswConfigDiffBuilder::default().m(32).ef_construct(256))
+            .hnsw_config(graph)
             .on_disk_payload(true);
         if quantised {
             let scalar = ScalarQuantizationBuilder::default().quantile(0.99).always_ram(true);
@@ -247,7 +251,7 @@ impl Cluster {
             .rescore(true)
             .oversampling(2.0);
         let params = SearchParamsBuilder::default()
-            .hnsw_ef(256.max(query.limit as u64))
+            .hnsw_ef(SEARCH_CANDIDATES.max(query.limit) as u64)
             .exact(query.exact)
             .quantization(quantised);
         let mut request = QueryPointsBuilder::new(name)

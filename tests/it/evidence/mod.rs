@@ -22,7 +22,7 @@ use veriframe::retrieval::Library;
 use veriframe::server::{Config, Offer};
 use veriframe::serving::{Catalog, Options};
 
-use crate::evidence_store::place;
+use crate::evidence_store::{is_embedded, place};
 use crate::support::{TestServer, catalog, encoded, png};
 
 type Client = EvidenceServiceClient<Channel>;

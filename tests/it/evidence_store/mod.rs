@@ -14,6 +14,8 @@ use veriframe::evidence::{
 };
 
 const DIMENSION: usize = 32;
+/// Names the cluster in place of a folder.
+const QDRANT: &str = "VERIFRAME_QDRANT";
 
 pub(crate) fn config(folder: &Path) -> Config {
     // Small, so that journals are merged and graphs extended while a test writes.
@@ -42,8 +44,13 @@ pub(crate) async fn faces(folder: &Path) -> Store {
 /// `VERIFRAME_QDRANT` names. Tests share a cluster, so they run one by one there, and remove what
 /// an earlier one left under the name they use: `scripts/qdrant.sh`.
 pub(crate) fn place(folder: &Path) -> Config {
-    let store = std::env::var("VERIFRAME_QDRANT").map_or(Where::Embedded, Where::Cluster);
+    let store = std::env::var(QDRANT).map_or(Where::Embedded, Where::Cluster);
     Config { store, ..config(folder) }
+}
+
+/// Whether [`place`] is a folder.
+pub(crate) fn is_embedded() -> bool {
+    std::env::var_os(QDRANT).is_none()
 }
 
 /// The store of [`place`] with the empty collection `faces`.
