@@ -30,7 +30,7 @@ use crate::server::auth::Secret;
 const MAX_ANSWER_BYTES: usize = 256 << 20;
 
 /// A free port of the loopback.
-const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+pub(super) const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Where systems keep the certificates of public authorities, most common first.
 const SYSTEM_AUTHORITIES: [&str; 3] =

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::answer_story::{COLLECTION, Case};
-use super::client::{ServerArgs, Session, explained};
+use super::client::{ANY_PORT, ServerArgs, Session, explained};
 use super::options::ModelArgs;
 use super::seen::Seen;
 use super::serve::signals;
@@ -76,10 +76,8 @@ pub(super) fn run(args: &DemoArgs, settings: &Settings) -> anyhow::Result<()> {
 
 async fn demo(args: &DemoArgs, settings: &Settings) -> anyhow::Result<()> {
     let settings = &with_store(settings, &args.out);
-    let mut session = match args.serve {
-        true => Session::open_at(args.listen, &args.server, settings).await?,
-        false => Session::open(&args.server, settings).await?,
-    };
+    let listen = if args.serve { args.listen } else { ANY_PORT };
+    let mut session = Session::open_at(listen, &args.server, settings).await?;
     let specs = clip(HELD_OUT + args.seed, args.seconds as f32, args.fps);
     output::say(format_args!(
         "streaming {} frames of a generated clip: {} prompts, boxes and heatmaps for each",
@@ -105,17 +103,7 @@ async fn demo(args: &DemoArgs, settings: &Settings) -> anyhow::Result<()> {
         None
     };
     let story = Story::new(&seen, &verdicts, args.fps, wall);
-    for line in story.lines() {
-        output::say(line);
-    }
-    let (head, rows) = story.table();
-    output::table(&head, &rows);
-    output::say("");
-    let (head, rows) = story.verdicts();
-    output::table(&head, &rows);
-    output::say("");
-    let (head, rows) = story.trust();
-    output::table(&head, &rows);
+    tell(&story);
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot make {}", args.out.display()))?;
     let path = args.out.join("report.html");
@@ -145,6 +133,20 @@ async fn demo(args: &DemoArgs, settings: &Settings) -> anyhow::Result<()> {
     }
 }
 
+fn tell(story: &Story) {
+    for line in story.lines() {
+        output::say(line);
+    }
+    let (head, rows) = story.table();
+    output::table(&head, &rows);
+    output::say("");
+    let (head, rows) = story.verdicts();
+    output::table(&head, &rows);
+    output::say("");
+    let (head, rows) = story.trust();
+    output::table(&head, &rows);
+}
+
 /// Leaves the demo's server to whoever calls it, until a signal.
 async fn serve_on(listen: SocketAddr, session: Session) -> anyhow::Result<()> {
     let stop = signals()?;
@@ -168,9 +170,10 @@ fn try_answer(args: &DemoArgs, case: &Case) -> anyhow::Result<()> {
     let picture = args.out.join("case.png");
     std::fs::write(&picture, case.picture())
         .with_context(|| format!("cannot write {}", picture.display()))?;
-    let evidence = match args.serve {
-        true => format!("--server {}", args.listen),
-        false => format!("--data {}", args.out.join("evidence").display()),
+    let evidence = if args.serve {
+        format!("--server {}", args.listen)
+    } else {
+        format!("--data {}", args.out.join("evidence").display())
     };
     output::say(format_args!(
         "try: veriframe verify-answer {} --collection {COLLECTION} --where subject={} {evidence} \

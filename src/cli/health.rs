@@ -25,6 +25,7 @@ use super::output;
         .default_value("127.0.0.1:50051")
         .help("The server: HOST:PORT, or https://HOST:PORT for TLS"))
 )]
+#[expect(clippy::doc_markdown, reason = "examples stand as they are typed")]
 pub(super) struct HealthArgs {
     /// What to ask about: live (the process works), ready (it wants requests), a service's full
     /// name, or model/NAME.
@@ -53,9 +54,11 @@ pub(super) fn run(args: &HealthArgs) -> anyhow::Result<()> {
 async fn ask(args: &HealthArgs) -> anyhow::Result<ServingStatus> {
     let mut client = HealthClient::new(args.server.connect().await?);
     let request = HealthCheckRequest { service: args.service.clone() };
-    let answer = client.check(request).await.map_err(|status| match status.code() {
-        Code::NotFound => anyhow::anyhow!("the server knows nothing named '{}'", args.service),
-        _ => explained(&status),
+    let answer = client.check(request).await.map_err(|status| {
+        if status.code() == Code::NotFound {
+            return anyhow::anyhow!("the server knows nothing named '{}'", args.service);
+        }
+        explained(&status)
     })?;
     Ok(answer.into_inner().status())
 }

@@ -57,6 +57,10 @@ impl FromStr for LogFormat {
 /// What speaks of its own workings on these levels; it is heard only where it is named.
 const NOISY: [&str; 7] = ["h2", "hyper", "hyper_util", "rustls", "tokio_util", "tonic", "tower"];
 
+/// Where the embedded store of evidence warns at each start that settings of the server it was taken
+/// from were not made; there are none to make. Off unless they are named.
+const POINTLESS: [&str; 2] = ["qdrant_edge::common::flags", "qdrant_edge::common::mmap::ops"];
+
 /// Starts the log for the whole process; call once, from the command line.
 ///
 /// Errors: [`TelemetryError::Filter`] for a bad filter, [`TelemetryError::Installed`] the second
@@ -106,6 +110,8 @@ pub(super) fn parse(log: &Log) -> Result<EnvFilter, TelemetryError> {
         let quiet = NOISY.iter().filter(|name| !names(name));
         added.extend(quiet.map(|name| format!("{name}=warn")));
     }
+    let pointless = POINTLESS.iter().filter(|name| !names(name) && !names("qdrant_edge"));
+    added.extend(pointless.map(|name| format!("{name}=off")));
     let parsed = EnvFilter::builder().parse(filter).map_err(fail)?;
     added.iter().try_fold(parsed, |parsed, directive| {
         Ok(parsed.add_directive(directive.parse().map_err(fail)?))
@@ -148,6 +154,7 @@ mod tests {
             tracing::warn!(target: "veriframe", "own warning");
             tracing::debug!(target: "veriframe", "own detail");
             tracing::debug!(target: "h2::codec", "wire detail");
+            tracing::warn!(target: "qdrant_edge::common::flags", "no flags");
         });
         String::from_utf8(page.0.lock().unwrap().clone()).unwrap()
     }
@@ -156,7 +163,7 @@ mod tests {
     fn the_access_log_is_on_or_off_whatever_the_level() {
         let check = |filter: &str, access: bool, expected: &[&str]| {
             let page = written(&log(LogFormat::Text, filter, access));
-            for part in ["call", "probe", "own warning", "own detail", "wire detail"] {
+            for part in ["call", "probe", "own warning", "own detail", "wire detail", "no flags"] {
                 let said = page.lines().any(|line| line.contains(part));
                 assert_eq!(said, expected.contains(&part), "{filter} {access} {part}\n{page}");
             }
@@ -168,6 +175,7 @@ mod tests {
         check("debug", false, &["own warning", "own detail"]);
         check("warn,access=debug", false, &["call", "probe", "own warning"]);
         check("warn,access=off", true, &["own warning"]);
+        check("warn,qdrant_edge=warn", false, &["own warning", "no flags"]);
         check("debug,h2=debug", false, &["own warning", "own detail", "wire detail"]);
     }
 

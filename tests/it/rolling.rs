@@ -106,7 +106,9 @@ async fn watch(fleet: Arc<Fleet>) -> (u64, Vec<u64>) {
                     let message = frame(sent, png(sent as u32 % 4));
                     unanswered.push_back(message.clone());
                     // Where the stream has ended, its status tells.
-                    drop(sender.as_ref().map(|sender| sender.try_send(message)));
+                    if let Some(sender) = &sender {
+                        drop(sender.try_send(message));
+                    }
                 },
             }
         };

@@ -27,7 +27,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// What came of a stream.
 pub(super) enum Heard {
     /// A frame's result; they come in order, each once.
-    Result(v1::FrameResult),
+    Result(Box<v1::FrameResult>),
     /// A segment opened or closed.
     Event(v1::SegmentEvent),
     /// A call ended in order.
@@ -154,7 +154,7 @@ impl Follower {
                     self.unanswered.pop_front();
                 }
                 self.last = Some(result.sequence);
-                told(Heard::Result(result))
+                told(Heard::Result(Box::new(result)));
             }
             Some(Message::Event(event)) => told(Heard::Event(event)),
             Some(Message::Summary(summary)) => told(Heard::Summary(summary)),
@@ -182,10 +182,10 @@ fn broken(status: Status) -> anyhow::Result<Ended> {
     // A connection that breaks has an error of the transport as its source, whatever its code.
     let lost = std::error::Error::source(&status).is_some();
     let asked = status.code() == Code::ResourceExhausted && asked_wait(&status).is_some();
-    match lost || asked || status.code() == Code::Unavailable {
-        true => Ok(Ended::Broken(status)),
-        false => Err(explained(&status)),
+    if lost || asked || status.code() == Code::Unavailable {
+        return Ok(Ended::Broken(status));
     }
+    Err(explained(&status))
 }
 
 /// How long the server wants it left alone.

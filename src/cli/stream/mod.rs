@@ -31,6 +31,7 @@ use crate::proto::v1;
 ///   cat clip.mp4 | veriframe stream - --prompt "a face"
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
+#[expect(clippy::doc_markdown, reason = "examples stand as they are typed")]
 pub(super) struct StreamArgs {
     /// A video, an address that ffmpeg reads, a folder of pictures (in the order of their names), or
     /// - for a video on standard input.
@@ -149,9 +150,10 @@ fn config(args: &StreamArgs) -> v1::StreamConfig {
 }
 
 fn verdict_query(args: &StreamArgs) -> v1::VerdictQuery {
-    let figure = match args.opposites.is_empty() {
-        true => v1::VerdictFigure::Contrast,
-        false => v1::VerdictFigure::Margin,
+    let figure = if args.opposites.is_empty() {
+        v1::VerdictFigure::Contrast
+    } else {
+        v1::VerdictFigure::Margin
     };
     let opposites = args.opposites.iter().cloned().chain(std::iter::repeat(String::new()));
     let prompts = args

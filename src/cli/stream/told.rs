@@ -129,8 +129,7 @@ impl Teller {
         if let Some(error) = &self.first_error {
             output::say(format_args!("the first error: {error}"));
         }
-        let rows: Vec<Vec<String>> =
-            self.summaries.iter().flat_map(|part| self.rows(part)).collect();
+        let rows: Vec<Vec<String>> = self.summaries.iter().flat_map(rows).collect();
         if rows.is_empty() {
             return;
         }
@@ -140,19 +139,19 @@ impl Teller {
             rows.into_iter().map(|row| row.into_iter().take(shown).collect()).collect();
         output::table(&head[..shown], &rows);
     }
+}
 
-    /// Each call judges for itself.
-    fn rows(&self, part: &v1::StreamSummary) -> Vec<Vec<String>> {
-        let last = part.last_sequence.map_or_else(|| "–".to_owned(), |last| last.to_string());
-        let prompts = part.verdicts.iter().flat_map(|verdicts| &verdicts.prompts);
-        prompts
-            .map(|prompt| {
-                let cells = Found::new(prompt).cells();
-                let row = [prompt.prompt.clone()].into_iter().chain(cells).chain([last.clone()]);
-                row.collect()
-            })
-            .collect()
-    }
+/// What one call says of each prompt: each judges for itself.
+fn rows(part: &v1::StreamSummary) -> Vec<Vec<String>> {
+    let last = part.last_sequence.map_or_else(|| "–".to_owned(), |last| last.to_string());
+    let prompts = part.verdicts.iter().flat_map(|verdicts| &verdicts.prompts);
+    prompts
+        .map(|prompt| {
+            let cells = Found::new(prompt).cells();
+            let row = [prompt.prompt.clone()].into_iter().chain(cells).chain([last.clone()]);
+            row.collect()
+        })
+        .collect()
 }
 
 fn seconds(time: Option<&prost_types::Duration>) -> Option<f64> {
