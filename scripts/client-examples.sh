@@ -128,12 +128,8 @@ cp "$clip"/*.jpg "$out/broken"
 head -c 2000 "$clip/002.jpg" >"$out/broken/002.jpg"
 for i in $(seq 100 163); do cp "$clip/00$((i % 8)).jpg" "$out/many/$i.jpg"; done
 
-start_server --listen 127.0.0.1:0
+start_demo "$out/demo"
 export VERIFRAME_ADDRESS=$address
-for _ in $(seq 1200); do # here no test of who comes too early
-    ! grep -q 'models are loaded' "$log" || break
-    sleep 0.1
-done
 for language in "${languages[@]}"; do
     readme "$language"
     if [ "$language" = go ]; then
@@ -177,9 +173,7 @@ goes_on() {
         done
     done
     "$1_server"
-    unset VERIFRAME_ADDRESS # the program takes every VERIFRAME_ variable for a key of its configuration
     start_server --listen "$address" --set "server.auth.keys=$out/keys.toml"
-    export VERIFRAME_ADDRESS=$address
     for language in "${languages[@]}"; do
         told=$out/$language.$1.txt
         wait "${streams[$language]}" || { cat "$told" >&2; fail "$language did not go on"; }

@@ -15,6 +15,9 @@ out=$PWD/out/python-client
 client=clients/python
 python=${PYTHON:-python3}
 trap 'exit 130' INT TERM
+name="python client"
+log=$out/server.log
+. scripts/server.sh
 
 skip() {
     if [ -n "${CI:-}" ]; then
@@ -50,7 +53,7 @@ fi
 
 # Not what a developer has configured for servers of their own.
 program=${VERIFRAME:-}
-for name in "${!VERIFRAME_@}"; do unset "$name"; done
+forget_settings
 if [ -z "$program" ]; then
     cargo build --locked
     program=${CARGO_TARGET_DIR:-target}/debug/veriframe
@@ -77,27 +80,8 @@ echo "python client: tests"
 (cd "$client" && VERIFRAME=$program timeout 1800 pytest -q -p no:cacheprovider)
 
 echo "python client: the README's commands and programs"
-log=$out/server.log
-: >"$log"
-rm -rf "$out/evidence"
-"$program" serve --demo-models models/demo --listen 127.0.0.1:0 --no-metrics \
-    --evidence "$out/evidence" >>"$log" 2>&1 &
-server=$!
-trap 'kill -KILL "$server" 2>/dev/null || true' EXIT
-
-fail() {
-    echo "python client: $1; the end of $log:" >&2
-    tail -n 20 "$log" >&2
-    exit 1
-}
-
-for _ in $(seq 1200); do
-    ! grep -q 'models are loaded' "$log" || break
-    kill -0 "$server" 2>/dev/null || fail "the server did not start"
-    sleep 0.1
-done
-grep -q 'models are loaded' "$log" || fail "the server was not ready within two minutes"
-address=$(sed -n 's/^gRPC on //p' "$log")
+rm -rf "$out/demo"
+start_demo "$out/demo"
 
 for command in "${commands[@]:1}"; do
     VERIFRAME_ADDRESS=$address bash -euo pipefail -c "$command" || fail "a command failed: $command"
@@ -113,7 +97,5 @@ for text in "${programs[@]}"; do
 done
 [ "$count" -ge 4 ] || fail "$count programs ran, of at least 4"
 
-kill -TERM "$server"
-wait "$server" || fail "the server ended with $?"
-trap - EXIT
+stop_server
 echo "python client: all well"

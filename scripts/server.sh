@@ -15,19 +15,25 @@ fail() {
 
 # Starts it with these arguments, and sets `server` and `address`. The address comes before its models
 # are loaded.
-start_server() {
+start_server() { start serve "$@" --no-metrics --set log.access=false; }
+
+# Starts what people are told to try clients on: the demo's server, with its models and evidence, and
+# this folder for what it leaves.
+start_demo() { start demo --serve --listen 127.0.0.1:0 --seconds 1 --out "$1"; }
+
+start() {
     : >"$log" # the shell that starts the server may be late: no address of an earlier one may be read
-    "$program" serve "$@" --no-metrics --set log.access=false >>"$log" 2>&1 &
+    "$program" "$@" >>"$log" 2>&1 &
     server=$!
     trap 'kill -KILL "$server" 2>/dev/null || true' EXIT
     address=
-    for _ in $(seq 600); do
+    for _ in $(seq 1200); do
         address=$(sed -n 's/^gRPC on //p' "$log")
         [ -z "$address" ] || return 0
         kill -0 "$server" 2>/dev/null || fail "the server did not start"
         sleep 0.1
     done
-    fail "the server told no address within a minute"
+    fail "the server told no address within two minutes"
 }
 
 # It must go down in order.

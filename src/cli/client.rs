@@ -99,6 +99,7 @@ pub(super) struct Session<C = Client> {
 }
 
 struct OwnServer {
+    address: SocketAddr,
     stop: oneshot::Sender<()>,
     done: JoinHandle<Result<(), server::ServerError>>,
 }
@@ -164,6 +165,11 @@ impl Session<EvidenceClient> {
 }
 
 impl<C> Session<C> {
+    /// Where a server of its own listens.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.own.as_ref().map(|own| own.address)
+    }
+
     /// Ends a server of its own, in order.
     pub(super) async fn close(self) -> anyhow::Result<()> {
         let Some(own) = self.own else { return Ok(()) };
@@ -211,7 +217,7 @@ async fn start(
     let offer = server::Offer { catalog, library, answers };
     let done = tokio::spawn(server::run(listener, offer, config, shutdown));
     let line = connect(&address.to_string(), &ServerArgs::default()).await?;
-    Ok((line, OwnServer { stop, done }))
+    Ok((line, OwnServer { address, stop, done }))
 }
 
 async fn connect(address: &str, args: &ServerArgs) -> anyhow::Result<Line> {

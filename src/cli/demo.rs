@@ -125,10 +125,10 @@ async fn demo(args: &DemoArgs, settings: &Settings) -> anyhow::Result<()> {
         face.display()
     ));
     if let Some((case, _)) = &checked {
-        try_answer(args, case)?;
+        try_answer(args, case, session.as_ref().and_then(Session::address))?;
     }
     match session {
-        Some(session) => serve_on(args.listen, session).await,
+        Some(session) => serve_on(session).await,
         None => Ok(()),
     }
 }
@@ -148,9 +148,11 @@ fn tell(story: &Story) {
 }
 
 /// Leaves the demo's server to whoever calls it, until a signal.
-async fn serve_on(listen: SocketAddr, session: Session) -> anyhow::Result<()> {
+async fn serve_on(session: Session) -> anyhow::Result<()> {
     let stop = signals()?;
-    output::say(format_args!("serving on {listen}; Ctrl-C ends it"));
+    // What `veriframe serve` says, for whoever waits for it.
+    output::say(format_args!("gRPC on {}", session.address().context("no server of its own")?));
+    output::say("serving until Ctrl-C");
     stop.await;
     session.close().await
 }
@@ -166,14 +168,13 @@ fn with_store(settings: &Settings, out: &Path) -> Settings {
 }
 
 /// Leaves the case's picture, and says how to have its answer checked again.
-fn try_answer(args: &DemoArgs, case: &Case) -> anyhow::Result<()> {
+fn try_answer(args: &DemoArgs, case: &Case, server: Option<SocketAddr>) -> anyhow::Result<()> {
     let picture = args.out.join("case.png");
     std::fs::write(&picture, case.picture())
         .with_context(|| format!("cannot write {}", picture.display()))?;
-    let evidence = if args.serve {
-        format!("--server {}", args.listen)
-    } else {
-        format!("--data {}", args.out.join("evidence").display())
+    let evidence = match server {
+        Some(address) => format!("--server {address}"),
+        None => format!("--data {}", args.out.join("evidence").display()),
     };
     output::say(format_args!(
         "try: veriframe verify-answer {} --collection {COLLECTION} --where subject={} {evidence} \

@@ -19,7 +19,7 @@ pub struct Config {
     pub store: Place,
     /// File whose text is the cluster's API key, read at the start; none where it asks for none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub api_key_file: Option<PathBuf>,
+    pub key_file: Option<PathBuf>,
     /// The embedded store's folder.
     pub data_dir: PathBuf,
     /// How many blocking searches and reads run at once.
@@ -77,7 +77,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             store: Place::Off,
-            api_key_file: None,
+            key_file: None,
             data_dir: PathBuf::from("veriframe-data/evidence"),
             readers: 2,
             queue: 256,

@@ -11,7 +11,7 @@ server.auth.keys: auth.keysSecret
 models.demo: image
 evidence.store: evidence.store
 evidence.data_dir: evidence.embedded
-evidence.api_key_file: evidence.qdrant.apiKeySecret
+evidence.key_file: evidence.qdrant.apiKeySecret
 telemetry.metrics: metrics.enabled
 telemetry.metrics_listen: bindAddress and containerPorts.metrics
 {{- end -}}
@@ -51,7 +51,7 @@ telemetry.metrics_listen: bindAddress and containerPorts.metrics
 {{- else if eq $v.evidence.store "qdrant" -}}
 {{- $_ := set $evidence "store" $v.evidence.qdrant.address -}}
 {{- with $v.evidence.qdrant.apiKeySecret -}}
-{{- if .name -}}{{- $_ := set $evidence "api_key_file" (print "/etc/veriframe/qdrant/" .key) -}}{{- end -}}
+{{- if .name -}}{{- $_ := set $evidence "key_file" (print "/etc/veriframe/qdrant/" .key) -}}{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- $telemetry := dict "metrics" $v.metrics.enabled -}}

@@ -59,7 +59,7 @@ impl Cluster {
             address: address.to_owned(),
             reason: error.to_string(),
         };
-        let key = match &config.api_key_file {
+        let key = match &config.key_file {
             Some(path) => Some(fs::read_to_string(path).map_err(|e| Error::disk(path, e))?),
             None => None,
         };
