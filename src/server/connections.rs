@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::stream::aged;
+use super::deadline::aged;
 use crate::bounds::{Bounds, Breach};
 use crate::telemetry::metrics::{self, Held};
 

@@ -100,6 +100,12 @@ pub(super) fn earlier(a: Deadline, b: Deadline) -> Deadline {
     }
 }
 
+/// The age at which one of many ends, give or take a tenth by `luck`, 0 to 1, so that those that began
+/// together do not all end at once; any age where the limit is zero.
+pub(super) fn aged(limit: Duration, luck: f64) -> Option<Duration> {
+    (!limit.is_zero()).then(|| limit.mul_f64(0.9 + 0.2 * luck.clamp(0.0, 1.0)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

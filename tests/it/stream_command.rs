@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::Value as Json;
 use tokio::io::{AsyncBufReadExt, BufReader, copy_bidirectional};
@@ -199,6 +200,40 @@ async fn a_stream_goes_on_at_another_server_when_its_own_drains_or_dies() {
     assert_eq!(numbers, (0..60).collect::<Vec<_>>(), "each frame has one result, in order");
     // A call may also be tried on a connection that is about to close.
     assert!(breaks >= 2, "{breaks}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_an_interrupt_what_was_sent_is_still_answered_by_whoever_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    pictures(folder.path(), 60);
+    let clip = format!("clip={}", models().join("clip").display());
+    let start = || Program::serve(&["--model", &clip]).ready();
+    let programs = [start(), start()];
+    let target = Arc::new(Mutex::new(programs[0].address));
+    let address = switchboard(Arc::clone(&target)).await.to_string();
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_veriframe"));
+    command.args(["stream", folder.path().to_str().unwrap(), "--prompt", "a face", "--json"]);
+    command.args(["--fps", "20", "--realtime", "--server", &address]).kill_on_drop(true);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let client = child.id().unwrap().to_string();
+    let mut told = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut numbers = Vec::new();
+    while let Some(line) = told.next_line().await.unwrap() {
+        let line: Json = serde_json::from_str(&line).unwrap();
+        numbers.extend(line["sequence"].as_u64());
+        if line["sequence"] == 5 {
+            // Frames go out that nobody answers, then no more; only then their server is gone.
+            programs[0].signal("STOP");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            assert!(Command::new("kill").args(["-INT", &client]).status().unwrap().success());
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            *target.lock().unwrap() = programs[1].address;
+            programs[0].signal("KILL");
+        }
+    }
+    assert!(child.wait().await.unwrap().success());
+    assert_eq!(numbers, (0..numbers.len() as u64).collect::<Vec<_>>());
+    assert!((7..60).contains(&numbers.len()), "{numbers:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use futures::FutureExt;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
@@ -73,6 +74,8 @@ impl Follower {
         stop: impl Future<Output = ()>,
         mut told: impl FnMut(Heard),
     ) -> anyhow::Result<()> {
+        // Asked again in the next call, also where it has ended.
+        let stop = stop.fuse();
         tokio::pin!(stop);
         let mut wait = Duration::ZERO;
         loop {

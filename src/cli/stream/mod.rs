@@ -14,6 +14,7 @@ use self::source::{Pace, Source};
 use self::told::Teller;
 use super::client::{ServerArgs, Session};
 use super::options::ModelArgs;
+use super::serve::signals;
 use crate::config::Settings;
 use crate::proto::v1;
 
@@ -21,7 +22,7 @@ use crate::proto::v1;
 ///
 /// Videos are decoded by ffmpeg, which must be installed, and sent as bare pixels. A stream that
 /// breaks, or that its server hands back, goes on where it was. Ctrl-C sends no more frames and
-/// waits for the rest.
+/// waits for the rest; a second one ends the command at once.
 ///
 /// Examples:
 ///   veriframe stream clip.mp4 --prompt "uneven teeth" --server 127.0.0.1:50051
@@ -119,12 +120,7 @@ async fn stream(args: &StreamArgs, source: Source, settings: &Settings) -> anyho
     };
     let mut teller = Teller::new(args.json, source.count(pace));
     let follower = Follower::new(session.client.clone(), config(args), args.retry_for);
-    let stop = async {
-        // Without a handler of signals nothing stops the stream but its end.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
+    let stop = signals()?;
     let followed = follower.run(source.read(pace), stop, |heard| teller.hear(heard)).await;
     let told = teller.end();
     session.close().await?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::bounds::{Bounds, Breach};
+use crate::server::deadline::aged;
 
 /// What the server's streams may take, and how long they may wait.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -47,16 +48,10 @@ impl StreamLimits {
         bounds.breaches()
     }
 
-    /// The age at which one stream ends; `luck` is 0 to 1, so that those that were opened together
-    /// do not all come back at once.
+    /// The age at which one stream ends; `luck` is 0 to 1.
     pub(super) fn age(&self, luck: f64) -> Option<Duration> {
         aged(self.max_age, luck)
     }
-}
-
-/// The limit, give or take a tenth by `luck`, 0 to 1; none where it is zero.
-pub(in crate::server) fn aged(limit: Duration, luck: f64) -> Option<Duration> {
-    (!limit.is_zero()).then(|| limit.mul_f64(0.9 + 0.2 * luck.clamp(0.0, 1.0)))
 }
 
 impl Default for StreamLimits {

@@ -53,7 +53,6 @@ use reuse::Memory;
 use work::{Frames, Verifying};
 
 pub use limits::StreamLimits;
-pub(super) use limits::aged;
 pub(super) use world::run as fuzz;
 
 /// What the client gets.
