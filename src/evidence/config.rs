@@ -29,7 +29,12 @@ pub struct Config {
     /// The size of the journal at which it is merged into the index.
     #[serde(with = "units::bytes")]
     pub journal_bytes: u64,
-    /// Embeddings outside the index at which it is extended in the background.
+    /// The size that the journal may reach while the index is extended, when it cannot be merged;
+    /// writes wait from then on. What it holds is repeated when the store opens after a crash.
+    #[serde(with = "units::bytes")]
+    pub max_journal_bytes: u64,
+    /// Embeddings outside the index at which it is extended in the background: at once where they are
+    /// a quarter of those inside, otherwise after a rest as long as the last extension took.
     pub index_after: u64,
     /// What writes leave free on the disk. The index is mapped into memory, and a full disk would
     /// end the process.
@@ -82,6 +87,7 @@ impl Default for Config {
             readers: 2,
             queue: 256,
             journal_bytes: 64 << 20,
+            max_journal_bytes: 4 << 30,
             index_after: 20_000,
             reserve_bytes: 512 << 20,
             measure_interval: Duration::from_secs(30),
@@ -118,6 +124,7 @@ impl Config {
         bounds.number("readers", self.readers, 1..=256);
         bounds.number("queue", self.queue, 1..=65_536);
         bounds.bytes("journal_bytes", self.journal_bytes, 1 << 20..=16 << 30);
+        bounds.bytes("max_journal_bytes", self.max_journal_bytes, 1 << 20..=1 << 40);
         bounds.number("index_after", self.index_after, 1000..=100_000_000);
         bounds.bytes("reserve_bytes", self.reserve_bytes, 64 << 20..=1 << 50);
         let (second, hour) = (Duration::from_secs(1), Duration::from_hours(1));

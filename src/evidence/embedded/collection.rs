@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::files;
-use super::journal::{Entry, Journal};
+use super::journal::{self, Entry, Journal};
 use super::shard::Shard;
 use crate::evidence::check;
 use crate::evidence::config::Config;
@@ -27,8 +28,10 @@ use crate::evidence::types::{Collection, Embedded, FieldType, Statistics, Writte
 const GROUP_ITEMS: usize = 512;
 /// The index's own log at which the index is closed for a moment to shorten it.
 const LOG_BYTES: u64 = 256 << 20;
-/// How much larger than configured the journal may grow while the index cannot be flushed.
-const JOURNAL_SLACK: u64 = 4;
+/// Extending the graph copies all that is in it: this much of it is worth that.
+const WORTH_COPYING: u64 = 4;
+/// How often an extension that is not worth it yet asks again.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 const MANIFEST: &str = "collection.json";
 
@@ -65,6 +68,8 @@ pub(super) struct Shared {
     indexing: AtomicBool,
     /// Embeddings written since the graph was last extended.
     outside: AtomicU64,
+    /// Until then the machine rests from the last extension, unless another is worth it.
+    rest: Mutex<Option<Instant>>,
     /// Why no more writes are taken.
     failed: Mutex<Option<String>>,
 }
@@ -85,18 +90,16 @@ impl Opened {
     /// Opens a collection, and repeats into the index what only the journal holds.
     pub(super) fn open(folder: &Path, config: &Config) -> Result<Self, Error> {
         let about = read_manifest(folder)?;
-        let (mut journal, entries) = Journal::open(&folder.join("journal"))?;
-        files::sync_folder(folder)?;
-        if !entries.is_empty() {
+        let path = folder.join("journal");
+        let bytes = journal::held_bytes(&path);
+        if bytes > 0 {
             files::ensure_space(folder, config.reserve_bytes / 2)?;
+            info!(collection = %about.name, bytes, "journal is repeated");
         }
         let shard = Shard::open(&folder.join("index"), &about, config.index_after)?;
-        if !entries.is_empty() {
-            info!(collection = %about.name, entries = entries.len(), "journal is repeated");
-            let mut entries = entries.into_iter().peekable();
-            while entries.peek().is_some() {
-                shard.apply(entries.by_ref().take(GROUP_ITEMS).collect(), None)?;
-            }
+        let mut journal = Journal::open(&path, |entries| shard.apply(entries, None))?;
+        files::sync_folder(folder)?;
+        if bytes > 0 {
             shard.flush()?;
             journal.clear()?;
         }
@@ -110,6 +113,7 @@ impl Opened {
             maintenance: Mutex::new(()),
             indexing: AtomicBool::new(false),
             outside: AtomicU64::new(outside),
+            rest: Mutex::new(None),
             failed: Mutex::new(None),
         });
         let (jobs, queue) = mpsc::channel(config.queue);
@@ -167,8 +171,33 @@ impl Shared {
         let shard = self.shard()?;
         // What is written meanwhile may or may not be reached, so it still counts as outside.
         let before = self.outside.load(Ordering::Acquire);
+        let started = Instant::now();
         shard.optimise()?;
         self.outside.fetch_sub(before, Ordering::AcqRel);
+        *lock(&self.rest) = Some(Instant::now() + started.elapsed());
+        Ok(())
+    }
+
+    /// Whether enough lies outside the graph to extend it.
+    fn due(&self) -> bool {
+        self.outside.load(Ordering::Acquire) >= self.config.index_after
+    }
+
+    /// Extends the graph for as long as that is due, each time when it is worth it or the machine has
+    /// rested.
+    fn extend(&self) -> Result<(), Error> {
+        while self.due() {
+            let worth = self.read(Shard::indexed)? / WORTH_COPYING;
+            let rested = || lock(&self.rest).is_none_or(|until| until <= Instant::now());
+            while self.outside.load(Ordering::Acquire) < worth && !rested() {
+                thread::sleep(ASK_AGAIN);
+                // Ends with the collection.
+                self.read(|_| Ok(()))?;
+            }
+            self.optimise()?;
+            // The writer may have waited for the lock, which is not fair.
+            thread::sleep(ASK_AGAIN);
+        }
         Ok(())
     }
 
@@ -178,6 +207,7 @@ impl Shared {
     }
 
     fn write(self: Arc<Self>, mut queue: mpsc::Receiver<Job>, mut journal: Journal) {
+        self.see_to_graph();
         while let Some(first) = queue.blocking_recv() {
             let mut items = first.items();
             let mut group = vec![first];
@@ -189,10 +219,11 @@ impl Shared {
             }
             self.commit(group, &mut journal);
             if self.usable().is_ok()
-                && let Err(error) = self.maintain(&mut journal)
+                && let Err(error) = self.shorten(&mut journal)
             {
                 self.fail(&error);
             }
+            self.see_to_graph();
         }
         let _maintenance = lock(&self.maintenance);
         if self.usable().is_ok()
@@ -276,35 +307,43 @@ impl Shared {
         Ok(())
     }
 
-    /// What is due between groups: merge a long journal, extend the graph.
-    fn maintain(self: &Arc<Self>, journal: &mut Journal) -> Result<(), Error> {
-        if journal.bytes() > self.config.journal_bytes {
-            let must = journal.bytes() > self.config.journal_bytes * JOURNAL_SLACK;
-            let free = match self.maintenance.try_lock() {
-                Ok(guard) => Some(guard),
-                Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock) => must.then(|| lock(&self.maintenance)),
-            };
-            if let Some(_maintenance) = free {
-                self.merge(journal)?;
-            }
+    /// Merges a journal that is long; waits for an extension of the graph only where it must.
+    fn shorten(&self, journal: &mut Journal) -> Result<(), Error> {
+        if journal.bytes() <= self.config.journal_bytes {
+            return Ok(());
         }
-        let due = self.outside.load(Ordering::Acquire) >= self.config.index_after;
-        if due && !self.indexing.swap(true, Ordering::AcqRel) {
-            let indexing = self.clone();
-            let started =
-                thread::Builder::new().name("evidence-index".to_owned()).spawn(move || {
-                    if let Err(error) = indexing.optimise() {
-                        warn!(%error, "the evidence index could not be extended");
-                    }
-                    indexing.indexing.store(false, Ordering::Release);
-                });
-            if let Err(error) = started {
-                warn!(%error, "the evidence index could not be extended");
-                self.indexing.store(false, Ordering::Release);
-            }
+        let must = journal.bytes() > self.config.max_journal_bytes;
+        let free = match self.maintenance.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => must.then(|| lock(&self.maintenance)),
+        };
+        if let Some(_maintenance) = free {
+            self.merge(journal)?;
         }
         Ok(())
+    }
+
+    /// Has the graph extended beside the writes, if that is due and not under way.
+    fn see_to_graph(self: &Arc<Self>) {
+        if !self.due() || self.indexing.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let shared = self.clone();
+        let extend = move || {
+            let extended = shared.extend();
+            shared.indexing.store(false, Ordering::Release);
+            match extended {
+                // What was written since it last asked.
+                Ok(()) => shared.see_to_graph(),
+                Err(Error::Closed) => {}
+                Err(error) => warn!(%error, "the evidence index could not be extended"),
+            }
+        };
+        if let Err(error) = thread::Builder::new().name("evidence-index".into()).spawn(extend) {
+            warn!(%error, "the evidence index could not be extended");
+            self.indexing.store(false, Ordering::Release);
+        }
     }
 
     /// Flushes the index, then empties the journal. The caller holds the maintenance lock.

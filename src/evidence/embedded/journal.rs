@@ -9,7 +9,7 @@
 //! torn entry can only be in the last group, for the next is written after a sync: reading stops.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,9 @@ const MAGIC: &[u8; 4] = b"VFJ1";
 const HEAD_BYTES: usize = 8;
 /// Beyond this an entry's length is read as damage rather than allocated.
 const LARGEST_ENTRY_BYTES: usize = 1 << 30;
+/// Entries in memory at once while the journal is read.
+const REPEATED_AT_ONCE: usize = 512;
+const READ_BYTES: usize = 1 << 20;
 
 /// A change of a collection.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,34 +56,39 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Opens or creates the journal, and reads what it holds.
+    /// Opens or creates the journal; `repeat` is given what it holds, in order, a few entries at a time.
     ///
     /// # Errors
-    /// [`Error::Damaged`] where the file is no journal; a torn end is cut off.
-    pub(super) fn open(path: &Path) -> Result<(Self, Vec<Entry>), Error> {
+    /// [`Error::Damaged`] where the file is no journal; a torn end is cut off. Those of `repeat`.
+    pub(super) fn open(
+        path: &Path,
+        mut repeat: impl FnMut(Vec<Entry>) -> Result<(), Error>,
+    ) -> Result<Self, Error> {
         let disk = |error| Error::disk(path, error);
         let mut options = OpenOptions::new();
-        let mut file =
+        let file =
             options.read(true).write(true).create(true).truncate(false).open(path).map_err(disk)?;
-        let mut content = Vec::new();
-        file.read_to_end(&mut content).map_err(disk)?;
-        let mut journal = Self { path: path.to_path_buf(), file, bytes: MAGIC.len() as u64 };
-        if content.len() < MAGIC.len() {
+        let length = file.metadata().map_err(disk)?.len();
+        let mut journal = Self { path: path.to_path_buf(), file, bytes: 0 };
+        if length < MAGIC.len() as u64 {
             journal.clear()?;
-            return Ok((journal, Vec::new()));
+            return Ok(journal);
         }
-        if !content.starts_with(MAGIC) {
-            let reason = "does not begin as a journal does".to_owned();
-            return Err(Error::Damaged { path: path.to_path_buf(), reason });
+        let mut entries = Entries::read(&journal.file, path, length)?;
+        loop {
+            let group = entries.by_ref().take(REPEATED_AT_ONCE).collect::<Result<Vec<_>, _>>()?;
+            if group.is_empty() {
+                break;
+            }
+            repeat(group)?;
         }
-        let (entries, bytes) = whole(&content, path)?;
-        journal.bytes = bytes as u64;
-        if bytes < content.len() {
-            let lost = content.len() - bytes;
+        journal.bytes = entries.at;
+        if journal.bytes < length {
+            let lost = length - journal.bytes;
             warn!(path = %path.display(), bytes = lost, "a torn end of the journal is cut off");
             journal.cut()?;
         }
-        Ok((journal, entries))
+        Ok(journal)
     }
 
     /// Appends entries and returns when they are on the disk.
@@ -130,29 +138,70 @@ impl Journal {
     }
 }
 
-/// The whole entries of a file's content, and where they end.
-fn whole(content: &[u8], path: &Path) -> Result<(Vec<Entry>, usize), Error> {
-    let mut entries = Vec::new();
-    let mut at = MAGIC.len();
-    while let Some(head) = content.get(at..at + HEAD_BYTES) {
-        let word = |from: usize| {
-            u32::from_le_bytes([head[from], head[from + 1], head[from + 2], head[from + 3]])
-        };
-        let (length, checksum) = (word(0) as usize, word(4));
-        let start = at + HEAD_BYTES;
-        let body = content.get(start..start.saturating_add(length));
-        let Some(body) = body.filter(|_| length <= LARGEST_ENTRY_BYTES) else { break };
-        if crc32fast::hash(body) != checksum {
-            break;
+/// How many bytes of entries the journal at `path` seems to hold, a torn end among them.
+pub(super) fn held_bytes(path: &Path) -> u64 {
+    let length = std::fs::metadata(path).map_or(0, |about| about.len());
+    length.saturating_sub(MAGIC.len() as u64)
+}
+
+/// The whole entries of a file, up to the first that is not.
+struct Entries<'a> {
+    reader: BufReader<&'a File>,
+    path: &'a Path,
+    /// Where the last whole entry ends.
+    at: u64,
+    length: u64,
+}
+
+impl<'a> Entries<'a> {
+    fn read(file: &'a File, path: &'a Path, length: u64) -> Result<Self, Error> {
+        let mut reader = BufReader::with_capacity(READ_BYTES, file);
+        let mut magic = [0; MAGIC.len()];
+        reader.read_exact(&mut magic).map_err(|error| Error::disk(path, error))?;
+        if magic != *MAGIC {
+            let reason = "does not begin as a journal does".to_owned();
+            return Err(Error::Damaged { path: path.to_path_buf(), reason });
         }
-        let entry = decode(body).map_err(|reason| Error::Damaged {
-            path: path.to_path_buf(),
-            reason: format!("entry at byte {at}: {reason}"),
-        })?;
-        entries.push(entry);
-        at = start + length;
+        Ok(Self { reader, path, at: MAGIC.len() as u64, length })
     }
-    Ok((entries, at))
+
+    /// The next entry's body, if all of it is there and as it was written.
+    fn body(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let room = (self.length - self.at).checked_sub(HEAD_BYTES as u64);
+        let Some(room) = room else { return Ok(None) };
+        let (mut length, mut checksum) = ([0; 4], [0; 4]);
+        self.reader.read_exact(&mut length)?;
+        self.reader.read_exact(&mut checksum)?;
+        let length = u32::from_le_bytes(length) as usize;
+        if length > LARGEST_ENTRY_BYTES || length as u64 > room {
+            return Ok(None);
+        }
+        let mut body = vec![0; length];
+        self.reader.read_exact(&mut body)?;
+        Ok((crc32fast::hash(&body) == u32::from_le_bytes(checksum)).then_some(body))
+    }
+}
+
+impl Iterator for Entries<'_> {
+    type Item = Result<Entry, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let body = match self.body() {
+            Ok(Some(body)) => body,
+            Ok(None) => {
+                // Nothing behind it is read either.
+                self.length = self.at;
+                return None;
+            }
+            Err(error) => return Some(Err(Error::disk(self.path, error))),
+        };
+        let entry = decode(&body).map_err(|reason| Error::Damaged {
+            path: self.path.to_path_buf(),
+            reason: format!("entry at byte {}: {reason}", self.at),
+        });
+        self.at += (HEAD_BYTES + body.len()) as u64;
+        Some(entry)
+    }
 }
 
 fn frame(entry: &Entry, buffer: &mut Vec<u8>) -> Result<(), Error> {
@@ -239,28 +288,37 @@ mod tests {
         vec![put("a", vector), Entry::Remove { item: "a".into() }, put("b", None)]
     }
 
+    fn open(path: &Path) -> Result<(Journal, Vec<Entry>), Error> {
+        let mut entries = Vec::new();
+        let journal = Journal::open(path, |group| {
+            entries.extend(group);
+            Ok(())
+        })?;
+        Ok((journal, entries))
+    }
+
     #[test]
     fn what_was_appended_is_read_again_and_clearing_forgets_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
-        let (mut journal, before) = Journal::open(&path).unwrap();
+        let (mut journal, before) = open(&path).unwrap();
         assert_eq!(before, []);
         journal.append(&entries()[..1]).unwrap();
         journal.append(&entries()[1..]).unwrap();
         drop(journal);
-        let (mut journal, again) = Journal::open(&path).unwrap();
+        let (mut journal, again) = open(&path).unwrap();
         assert_eq!(again, entries());
         journal.clear().unwrap();
         journal.append(&entries()[2..]).unwrap();
         drop(journal);
-        assert_eq!(Journal::open(&path).unwrap().1, entries()[2..]);
+        assert_eq!(open(&path).unwrap().1, entries()[2..]);
     }
 
     #[test]
     fn a_journal_torn_at_any_byte_keeps_every_whole_entry() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
-        let (mut journal, _) = Journal::open(&path).unwrap();
+        let (mut journal, _) = open(&path).unwrap();
         let mut ends = vec![journal.bytes()];
         for entry in entries() {
             journal.append(&[entry]).unwrap();
@@ -270,12 +328,12 @@ mod tests {
         let content = std::fs::read(&path).unwrap();
         for length in 0..content.len() {
             std::fs::write(&path, &content[..length]).unwrap();
-            let (mut journal, found) = Journal::open(&path).unwrap();
+            let (mut journal, found) = open(&path).unwrap();
             let expected = ends[1..].iter().filter(|end| **end <= length as u64).count();
             assert_eq!(found, entries()[..expected], "{length} bytes");
             journal.append(&entries()[1..2]).unwrap();
             drop(journal);
-            let (_, found) = Journal::open(&path).unwrap();
+            let (_, found) = open(&path).unwrap();
             assert_eq!(found.len(), expected + 1, "{length} bytes, then one more entry");
             assert_eq!(found.last(), entries().get(1));
         }
@@ -285,13 +343,13 @@ mod tests {
     fn a_flipped_bit_ends_the_journal_before_its_entry() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
-        let (mut journal, _) = Journal::open(&path).unwrap();
+        let (mut journal, _) = open(&path).unwrap();
         journal.append(&entries()).unwrap();
         let mut content = std::fs::read(&path).unwrap();
         *content.last_mut().unwrap() ^= 1;
         std::fs::write(&path, &content).unwrap();
-        assert_eq!(Journal::open(&path).unwrap().1, entries()[..2]);
+        assert_eq!(open(&path).unwrap().1, entries()[..2]);
         std::fs::write(&path, b"something else").unwrap();
-        assert!(matches!(Journal::open(&path), Err(Error::Damaged { .. })));
+        assert!(matches!(open(&path), Err(Error::Damaged { .. })));
     }
 }

@@ -1,6 +1,7 @@
 //! What only a store on this machine's disk does.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use veriframe::evidence::{Config, Embedded, Error, Options, Quantisation, Store, Test, Value};
 
@@ -80,6 +81,28 @@ async fn the_graph_finds_what_comparing_with_each_finds() {
         }
         let recall = found as f64 / (queries as f64 * 10.0);
         assert!(recall >= 0.98, "recall@10 is {recall} with {quantisation:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_graph_follows_what_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = faces(folder.path()).await;
+    for round in 1..=3 {
+        for start in ((round - 1) * 2000..round * 2000).step_by(500) {
+            put(&store, (start..start + 500).map(|n| passage(&n.to_string(), n)).collect()).await;
+        }
+        let begun = Instant::now();
+        loop {
+            let statistics = store.statistics("faces").await.unwrap();
+            assert_eq!(statistics.chunks, round * 2000);
+            // Less than `index_after` may stay outside.
+            if statistics.chunks - statistics.indexed < 1000 {
+                break;
+            }
+            assert!(begun.elapsed() < Duration::from_mins(1), "{statistics:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 }
 
