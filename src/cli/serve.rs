@@ -33,7 +33,8 @@ pub(super) struct ServeArgs {
     /// Where gRPC listens. Sets `server.listen`.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
-    /// Where Prometheus metrics are served, at /metrics. Sets `telemetry.metrics_listen`.
+    /// Where Prometheus metrics are served, at /metrics, and probes, at /live and /ready.
+    /// Sets `telemetry.metrics_listen`.
     #[arg(long, value_name = "ADDRESS:PORT")]
     metrics: Option<String>,
     /// Serve no metrics. Sets `telemetry.metrics`.
@@ -160,6 +161,7 @@ async fn serve(settings: Settings) -> anyhow::Result<Ended> {
     let otlp = telemetry.otlp.clone().or_environment(|name| std::env::var(name).ok());
     let tracer = Tracer::start(otlp)?;
     config.tracer = tracer.clone();
+    config.probes = exporter.probes();
     let image_limits = config.image_limits;
     let answers = settings.answers.clone();
     let (catalog, expected) = tokio::task::spawn_blocking(move || catalog(&settings)).await??;

@@ -10,7 +10,7 @@ use super::oip::OpenInference;
 use super::stream::StreamLimits;
 use super::{auth, connections, tls};
 use crate::bounds::{Bounds, Breach};
-use crate::telemetry::Tracer;
+use crate::telemetry::{Probes, Tracer};
 use crate::vision::image::Limits;
 
 /// Room in an answer for all that is not heatmaps.
@@ -92,6 +92,9 @@ pub struct Config {
     /// What records traces: handed over, not configured here. The default one records none.
     #[serde(skip)]
     pub tracer: Tracer,
+    /// What is told beside the metrics of the server's health: handed over, not configured here.
+    #[serde(skip)]
+    pub probes: Probes,
 }
 
 impl Config {
@@ -156,6 +159,7 @@ impl Default for Config {
             health_interval: Duration::from_secs(1),
             admin: None,
             tracer: Tracer::default(),
+            probes: Probes::default(),
         }
     }
 }

@@ -149,6 +149,7 @@ impl Life {
         board.extend(READINESS.map(|name| (name.to_owned(), ready)));
         board.insert(LIVE.to_owned(), true);
         self.health.tell(board);
+        self.config.probes.tell(true, ready);
     }
 }
 

@@ -1,4 +1,4 @@
-//! The recorder behind the metrics, and the page Prometheus reads: `GET /metrics`.
+//! The recorder behind the metrics, and the page Prometheus reads, `GET /metrics`; probes beside it.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -22,6 +22,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::TelemetryError;
 use super::metrics::{METRICS, Shape, describe_all};
+use super::probes::Probes;
 use super::process::Sampler;
 
 /// Observations are folded into their buckets this often, so that they do not pile up while
@@ -42,6 +43,7 @@ static INSTALLED: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
 pub struct Exporter {
     recorded: PrometheusHandle,
     address: Option<SocketAddr>,
+    probes: Probes,
     /// Ends with the exporter, and so does the sampler.
     _tasks: JoinSet<()>,
     _sampler: Sampler,
@@ -56,6 +58,7 @@ impl Exporter {
     /// has a recorder of another make.
     pub async fn install(address: Option<SocketAddr>) -> Result<Self, TelemetryError> {
         let recorded = installed()?;
+        let probes = Probes::default();
         let mut tasks = JoinSet::new();
         tasks.spawn(keep_up(recorded.clone()));
         let address = match address {
@@ -64,16 +67,22 @@ impl Exporter {
                 let failed = |source| TelemetryError::Listen { address, source };
                 let listener = TcpListener::bind(address).await.map_err(failed)?;
                 let bound = listener.local_addr().map_err(failed)?;
-                tasks.spawn(serve(listener, recorded.clone()));
+                let page = Page { recorded: recorded.clone(), probes: probes.clone() };
+                tasks.spawn(serve(listener, page));
                 Some(bound)
             }
         };
-        Ok(Self { recorded, address, _tasks: tasks, _sampler: Sampler::start() })
+        Ok(Self { recorded, address, probes, _tasks: tasks, _sampler: Sampler::start() })
     }
 
     /// The page, in Prometheus' text format.
     pub fn render(&self) -> String {
         self.recorded.render()
+    }
+
+    /// What is answered beside the page, at `/live` and `/ready`.
+    pub fn probes(&self) -> Probes {
+        self.probes.clone()
     }
 
     /// Where the page is served, with the port the system chose if 0 was asked for.
@@ -116,14 +125,21 @@ async fn keep_up(recorded: PrometheusHandle) {
     }
 }
 
-async fn serve(listener: TcpListener, recorded: PrometheusHandle) {
+/// What is served.
+#[derive(Clone)]
+struct Page {
+    recorded: PrometheusHandle,
+    probes: Probes,
+}
+
+async fn serve(listener: TcpListener, page: Page) {
     let places = Arc::new(Semaphore::new(READERS));
     let mut readers = JoinSet::new();
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let reading = answer(stream, recorded.clone());
+                let reading = answer(stream, page.clone());
                 readers.spawn(async move {
                     // A reader that is late or breaks off harms nobody.
                     drop(tokio::time::timeout(READER_LIMIT, reading).await);
@@ -139,9 +155,9 @@ async fn serve(listener: TcpListener, recorded: PrometheusHandle) {
     }
 }
 
-async fn answer(stream: TcpStream, recorded: PrometheusHandle) {
+async fn answer(stream: TcpStream, page: Page) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let response = page(&request, &recorded);
+        let response = page.answer(&request);
         async move { Ok::<_, Infallible>(response) }
     });
     let connection = http1::Builder::new()
@@ -153,19 +169,26 @@ async fn answer(stream: TcpStream, recorded: PrometheusHandle) {
     }
 }
 
-fn page(request: &Request<Incoming>, recorded: &PrometheusHandle) -> Response<Full<Bytes>> {
-    let (status, body) = if request.uri().path() != "/metrics" {
-        (StatusCode::NOT_FOUND, "metrics are at /metrics\n".into())
-    } else if request.method() != Method::GET {
-        (StatusCode::METHOD_NOT_ALLOWED, "use GET\n".into())
-    } else {
-        (StatusCode::OK, recorded.render())
-    };
-    let mut response = Response::new(Full::from(body));
-    *response.status_mut() = status;
-    let text = header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, text);
-    response
+impl Page {
+    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        let path = request.uri().path();
+        let (status, body) = match (path, self.probes.at(path)) {
+            ("/metrics", _) | (_, Some(_)) if request.method() != Method::GET => {
+                (StatusCode::METHOD_NOT_ALLOWED, "use GET\n".into())
+            }
+            ("/metrics", _) => (StatusCode::OK, self.recorded.render()),
+            (_, Some(true)) => (StatusCode::OK, "yes\n".into()),
+            (_, Some(false)) => (StatusCode::SERVICE_UNAVAILABLE, "no\n".into()),
+            (_, None) => {
+                (StatusCode::NOT_FOUND, "there are /metrics, /live and /ready here\n".into())
+            }
+        };
+        let mut response = Response::new(Full::from(body));
+        *response.status_mut() = status;
+        let text = header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+        response.headers_mut().insert(header::CONTENT_TYPE, text);
+        response
+    }
 }
 
 #[cfg(test)]
@@ -203,6 +226,16 @@ mod tests {
             let other = get(exporter.address().unwrap(), "/").await;
             assert!(other.starts_with("HTTP/1.1 404"), "{other}");
         }
+        for (live, ready) in [(false, false), (true, false), (true, true)] {
+            first.probes().tell(live, ready);
+            for (path, holds) in [("/live", live), ("/ready", ready)] {
+                let status = if holds { "200 OK" } else { "503 Service Unavailable" };
+                let answer = get(first.address().unwrap(), path).await;
+                assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{answer}");
+            }
+        }
+        let other = get(second.address().unwrap(), "/live").await;
+        assert!(other.starts_with("HTTP/1.1 503"), "each tells of its own server: {other}");
         let taken = first.address();
         let error = Exporter::install(taken).await.unwrap_err().to_string();
         assert!(error.starts_with("cannot serve metrics on 127.0.0.1:"), "{error}");

@@ -6,12 +6,14 @@ mod config;
 mod exporter;
 mod logs;
 pub mod metrics;
+mod probes;
 mod process;
 pub mod traces;
 
 pub use config::{Config, Log};
 pub use exporter::Exporter;
 pub use logs::{LogFormat, init, subscriber};
+pub use probes::Probes;
 pub use traces::{Otlp, Tracer};
 
 /// Why telemetry cannot start.

@@ -182,11 +182,11 @@ async fn reflection_lists_every_service_and_knows_the_errors_in_streams() {
     }
 }
 
-/// The page at `/metrics`.
-async fn page(address: SocketAddr) -> String {
+/// What is served at a path beside the metrics.
+async fn page(address: SocketAddr, path: &str) -> String {
     let mut connection = TcpStream::connect(address).await.unwrap();
-    let request = b"GET /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
-    connection.write_all(request).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+    connection.write_all(request.as_bytes()).await.unwrap();
     let mut page = String::new();
     connection.read_to_string(&mut page).await.unwrap();
     page
@@ -204,7 +204,7 @@ async fn metrics_count_calls_and_have_an_edge_at_the_target() {
     assert_eq!(client.verify(long).await.unwrap_err().code(), Code::OutOfRange);
     // The server counts a call when its last byte is on its way: stop, so that it has.
     server.stop().await.unwrap();
-    let page = page(exporter.address().unwrap()).await;
+    let page = page(exporter.address().unwrap(), "/metrics").await;
     for part in [
         "veriframe_frame_seconds_bucket{le=\"1.2\"}",
         "veriframe_request_seconds_bucket{method=\"Verify\",le=\"1.2\"}",
@@ -221,6 +221,26 @@ async fn metrics_count_calls_and_have_an_edge_at_the_target() {
     let refused = "veriframe_rejected_total{cause=\"too_large\"} ";
     let refused = page.lines().find_map(|line| line.strip_prefix(refused)).unwrap();
     assert!(refused.parse::<f64>().unwrap() >= 1.0, "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn probes_over_http_tell_what_the_health_service_tells() {
+    let exporter = Exporter::install(Some(([127, 0, 0, 1], 0).into())).await.unwrap();
+    let holds = async |path: &str| {
+        page(exporter.address().unwrap(), path).await.starts_with("HTTP/1.1 200 OK\r\n")
+    };
+    assert!(!holds("/live").await && !holds("/ready").await, "there is no server yet");
+    let delay = Duration::from_secs(2);
+    let config = Config { drain_delay: delay, probes: exporter.probes(), ..Config::default() };
+    let server = TestServer::with(config).await;
+    let mut health = HealthClient::new(server.channel().await);
+    let mut told = health.watch(named(READY)).await.unwrap().into_inner();
+    while told.next().await.unwrap().unwrap().status() != ServingStatus::Serving {}
+    assert!(holds("/live").await && holds("/ready").await);
+    let stopping = tokio::spawn(server.stop());
+    while told.next().await.unwrap().unwrap().status() == ServingStatus::Serving {}
+    assert!(holds("/live").await && !holds("/ready").await, "it leaves, and still answers");
+    stopping.await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

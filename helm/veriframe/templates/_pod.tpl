@@ -2,11 +2,15 @@
 
 {{/*
 A probe of the health service's name. Takes root, service and spec. The kubelet's gRPC probes speak no
-TLS, so over TLS the program asks itself.
+TLS: with it the same is asked beside the metrics, and without metrics the program asks itself.
 */}}
 {{- define "veriframe.probe" -}}
 {{- $v := .root.Values -}}
-{{- if $v.tls.enabled -}}
+{{- if and $v.tls.enabled $v.metrics.enabled -}}
+httpGet:
+  port: metrics
+  path: /{{ .service }}
+{{- else if $v.tls.enabled -}}
 exec:
   command:
     - veriframe
