@@ -122,6 +122,17 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// Restore the collection from a back-up, or delete it; the others serve.
+    #[error(
+        "collection '{collection}' cannot be opened ({reason}): where starting the server again does \
+         not help, restore it from a back-up or delete it"
+    )]
+    Unopened {
+        /// The collection.
+        collection: String,
+        /// What is wrong with its files.
+        reason: String,
+    },
     /// See to the disk.
     #[error("{}: {source}", .path.display())]
     Disk {

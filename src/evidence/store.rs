@@ -31,11 +31,11 @@ enum Backend {
 
 impl Store {
     /// Opens the store that the configuration names. An embedded one repeats what a crash kept from
-    /// its index.
+    /// its index, and serves without the collections that cannot be opened: [`damaged`](Self::damaged).
     ///
     /// # Errors
-    /// [`Error::Off`], [`Error::ReadOnly`], [`Error::DiskFull`], [`Error::InUse`], [`Error::Damaged`],
-    /// [`Error::Cluster`].
+    /// [`Error::Off`], [`Error::ReadOnly`], [`Error::DiskFull`], [`Error::InUse`], [`Error::Cluster`],
+    /// and of the disk.
     pub async fn open(config: &Config) -> Result<Self, Error> {
         let limits = config.limits;
         let backend = match &config.store {
@@ -90,7 +90,7 @@ impl Store {
         }
     }
 
-    /// All collections, by name.
+    /// All collections, by name; damaged ones are not among them.
     ///
     /// # Errors
     /// [`Error::Cluster`].
@@ -101,10 +101,19 @@ impl Store {
         }
     }
 
+    /// Why each collection that could not be opened could not. They count as collections, whoever
+    /// names one gets this error, and they can be deleted. A cluster sees to its own: none there.
+    pub fn damaged(&self) -> Vec<Error> {
+        match &self.backend {
+            Backend::Embedded(store) => store.damaged(),
+            Backend::Cluster(_) => Vec::new(),
+        }
+    }
+
     /// One collection.
     ///
     /// # Errors
-    /// [`Error::UnknownCollection`], [`Error::Cluster`].
+    /// [`Error::UnknownCollection`], [`Error::Unopened`], [`Error::Cluster`].
     pub async fn collection(&self, name: &str) -> Result<Collection, Error> {
         match &self.backend {
             Backend::Embedded(store) => store.collection(name),
@@ -112,10 +121,10 @@ impl Store {
         }
     }
 
-    /// Deletes a collection with all it holds.
+    /// Deletes a collection with all it holds, be it damaged or not.
     ///
     /// # Errors
-    /// As [`collection`](Self::collection), and of the disk.
+    /// [`Error::UnknownCollection`], [`Error::Cluster`], and of the disk.
     pub async fn delete_collection(&self, name: &str) -> Result<(), Error> {
         match &self.backend {
             Backend::Embedded(store) => store.delete_collection(name).await,
@@ -137,9 +146,9 @@ impl Store {
     /// they are, where the caller knows.
     ///
     /// # Errors
-    /// For all: [`Error::UnknownCollection`], [`Error::ModelMismatch`], [`Error::Busy`],
-    /// [`Error::DiskFull`], [`Error::ReadOnly`], [`Error::Failed`], [`Error::Cluster`]; then none
-    /// is acknowledged. For one: [`Error::Invalid`], [`Error::WrongDimension`].
+    /// For all: [`Error::UnknownCollection`], [`Error::Unopened`], [`Error::ModelMismatch`],
+    /// [`Error::Busy`], [`Error::DiskFull`], [`Error::ReadOnly`], [`Error::Failed`],
+    /// [`Error::Cluster`]; then none is acknowledged. For one: [`Error::Invalid`], [`Error::WrongDimension`].
     pub async fn upsert(
         &self,
         collection: &str,
@@ -186,7 +195,7 @@ impl Store {
     /// Items by id, each where it is there; pictures' bytes stay in the store.
     ///
     /// # Errors
-    /// [`Error::UnknownCollection`], [`Error::Invalid`], [`Error::Busy`].
+    /// [`Error::UnknownCollection`], [`Error::Unopened`], [`Error::Invalid`], [`Error::Busy`].
     pub async fn get(
         &self,
         collection: &str,
@@ -308,7 +317,7 @@ impl Store {
     /// happens by itself in the background. A cluster sees to its own index: nothing is done there.
     ///
     /// # Errors
-    /// [`Error::UnknownCollection`], [`Error::Failed`].
+    /// [`Error::UnknownCollection`], [`Error::Unopened`], [`Error::Failed`].
     pub async fn optimise(&self, collection: &str) -> Result<(), Error> {
         match &self.backend {
             Backend::Embedded(store) => store.optimise(collection).await,

@@ -107,7 +107,7 @@ fn store_failed(error: &evidence::Error) -> Status {
             tracing::error!(%error, "evidence cannot be reached");
             return Status::unavailable(text);
         }
-        Error::Damaged { .. } => {
+        Error::Damaged { .. } | Error::Unopened { .. } => {
             tracing::error!(%error, "evidence cannot be read");
             return Status::data_loss(text);
         }
@@ -378,6 +378,7 @@ mod tests {
         check(Error::Closed, Code::Unavailable);
         check(Error::Cluster { address: text(), reason: text() }, Code::Unavailable);
         check(Error::Damaged { path: path(), reason: text() }, Code::DataLoss);
+        check(Error::Unopened { collection: text(), reason: text() }, Code::DataLoss);
     }
 
     #[test]

@@ -81,7 +81,8 @@ async fn copy(from: &Path, to: &Path, settings: &Settings) -> anyhow::Result<()>
     Ok(())
 }
 
-/// What a store holds, by collection; it is opened for that, and at rest afterwards.
+/// What a store holds, by collection; it is opened for that, and at rest afterwards. An error where a
+/// collection is damaged: a copy of it would be no back-up.
 async fn held(folder: &Path, settings: &Settings) -> anyhow::Result<Vec<(String, Statistics)>> {
     let config = evidence::Config {
         store: Place::Embedded,
@@ -89,6 +90,10 @@ async fn held(folder: &Path, settings: &Settings) -> anyhow::Result<Vec<(String,
         ..settings.evidence.clone()
     };
     let store = Store::open(&config).await?;
+    if let Some(damaged) = store.damaged().pop() {
+        store.close().await?;
+        return Err(damaged.into());
+    }
     let mut held = Vec::new();
     for collection in store.collections().await? {
         let statistics = store.statistics(&collection.name).await?;

@@ -6,11 +6,13 @@
 //! data_dir/faces/journal              acknowledged, not yet flushed
 //! data_dir/faces/index/               the index
 //! ```
-//! Folders whose names begin with a dot are half-made or half-deleted, and go at the next opening.
+//! Folders whose names begin with a dot are half-made or half-deleted, and go at the next opening. A
+//! collection that cannot be opened is set aside: the others serve, and it can be deleted.
 
 mod collection;
 mod copy;
 mod files;
+mod held;
 mod journal;
 mod shard;
 
@@ -25,6 +27,7 @@ use tokio::sync::{Mutex, Semaphore, oneshot};
 use tracing::warn;
 
 use self::collection::{Job, Opened, Shared};
+use self::held::Held;
 use super::check;
 use super::config::Config;
 use super::error::{Error, nearest};
@@ -40,7 +43,7 @@ pub(super) struct Store {
 
 struct Inner {
     config: Config,
-    collections: RwLock<BTreeMap<String, Opened>>,
+    collections: RwLock<BTreeMap<String, Held>>,
     /// One creation or deletion at a time.
     changing: Mutex<()>,
     readers: Arc<Semaphore>,
@@ -50,15 +53,16 @@ struct Inner {
 }
 
 impl Store {
-    /// Opens every collection of the folder. Blocks.
+    /// Opens every collection of the folder; those that cannot be opened are set aside. Blocks.
     pub(super) fn open(config: &Config) -> Result<Self, Error> {
         let root = &config.data_dir;
         fs::create_dir_all(root).map_err(|error| Error::disk(root, error))?;
         let lock = exclusive(root)?;
         let mut collections = BTreeMap::new();
         for folder in folders(root)? {
-            let open = Opened::open(&folder, config)?;
-            collections.insert(open.shared.about().name, open);
+            let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let held = Held::open(&folder, &name, config)?;
+            collections.insert(name, held);
         }
         let inner = Inner {
             config: config.clone(),
@@ -71,8 +75,15 @@ impl Store {
         Ok(Self { inner: Arc::new(inner) })
     }
 
+    /// Those that are open.
     pub(super) fn collections(&self) -> Vec<Collection> {
-        self.inner.all().values().map(|open| open.shared.about()).collect()
+        let about = |held: &Held| held.opened().ok().map(|open| open.shared.about());
+        self.inner.all().values().filter_map(about).collect()
+    }
+
+    /// Why each collection that is not open is not.
+    pub(super) fn damaged(&self) -> Vec<Error> {
+        self.inner.all().values().filter_map(|held| held.opened().err()).collect()
     }
 
     pub(super) fn collection(&self, name: &str) -> Result<Collection, Error> {
@@ -99,7 +110,7 @@ impl Store {
             fs::rename(&draft, &folder).map_err(disk)?;
             files::sync_folder(&config.data_dir)?;
             let open = Opened::open(&folder, config)?;
-            task.all_mut().insert(about.name.clone(), open);
+            task.all_mut().insert(about.name.clone(), Held::Open(open));
             Ok(about)
         })
         .await
@@ -110,12 +121,9 @@ impl Store {
         let _changing = inner.changing.lock().await;
         let (task, name) = (self.inner.clone(), name.to_owned());
         blocking(move || {
-            task.shared(&name)?;
-            let removed = task.all_mut().remove(&name);
+            let removed = task.remove(&name)?;
             let root = &task.config.data_dir;
-            if let Some(open) = removed
-                && let Err(error) = open.close()
-            {
+            if let Err(error) = removed.close() {
                 warn!(%error, "a collection that is deleted did not close");
             }
             let (folder, gone) = (root.join(&name), root.join(format!(".deleted-{name}")));
@@ -170,7 +178,7 @@ impl Store {
         let task = self.inner.clone();
         blocking(move || {
             let collections = std::mem::take(&mut *task.all_mut());
-            let closed: Vec<_> = collections.into_values().map(Opened::close).collect();
+            let closed: Vec<_> = collections.into_values().map(Held::close).collect();
             closed.into_iter().collect()
         })
         .await
@@ -178,7 +186,7 @@ impl Store {
 
     fn send(&self, name: &str, job: Job) -> Result<(), Error> {
         let all = self.inner.all();
-        let open = all.get(name).ok_or_else(|| unknown(name, &all))?;
+        let open = all.get(name).ok_or_else(|| unknown(name, &all))?.opened()?;
         open.jobs.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => {
                 let limit = self.inner.config.queue;
@@ -192,8 +200,8 @@ impl Store {
 impl Drop for Inner {
     /// Ends the writers, so that whoever opens the folder next finds it at rest. Blocks.
     fn drop(&mut self) {
-        for open in std::mem::take(&mut *self.all_mut()).into_values() {
-            if let Err(error) = open.close() {
+        for held in std::mem::take(&mut *self.all_mut()).into_values() {
+            if let Err(error) = held.close() {
                 warn!(%error, "a collection did not close");
             }
         }
@@ -201,17 +209,24 @@ impl Drop for Inner {
 }
 
 impl Inner {
-    fn all(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<String, Opened>> {
+    fn all(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<String, Held>> {
         self.collections.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn all_mut(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<String, Opened>> {
+    fn all_mut(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<String, Held>> {
         self.collections.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn shared(&self, name: &str) -> Result<Arc<Shared>, Error> {
         let all = self.all();
-        all.get(name).map(|open| open.shared.clone()).ok_or_else(|| unknown(name, &all))
+        let held = all.get(name).ok_or_else(|| unknown(name, &all))?;
+        Ok(held.opened()?.shared.clone())
+    }
+
+    /// Takes a collection out, be it damaged or not.
+    fn remove(&self, name: &str) -> Result<Held, Error> {
+        let mut all = self.all_mut();
+        all.remove(name).ok_or_else(|| unknown(name, &all))
     }
 
     /// Waits for a place among the readers, in a queue that is bounded.
@@ -254,7 +269,7 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(run).await.unwrap_or(Err(Error::Closed))
 }
 
-fn unknown(name: &str, all: &BTreeMap<String, Opened>) -> Error {
+fn unknown(name: &str, all: &BTreeMap<String, Held>) -> Error {
     Error::UnknownCollection {
         name: name.to_owned(),
         nearest: nearest(name, all.keys().map(String::as_str)),

@@ -33,7 +33,8 @@ pub(in crate::server) async fn close(library: Option<&Library>) {
 }
 
 async fn size(store: &Store) -> Result<EvidenceSize, Error> {
-    let mut size = EvidenceSize::default();
+    let damaged = store.damaged().len() as u64;
+    let mut size = EvidenceSize { damaged, ..EvidenceSize::default() };
     for collection in store.collections().await? {
         match store.statistics(&collection.name).await {
             Ok(statistics) => {

@@ -287,6 +287,8 @@ pub struct EngineLoad {
 pub struct EvidenceSize {
     /// Collections.
     pub collections: u64,
+    /// Collections that could not be opened, beside those.
+    pub damaged: u64,
     /// Items.
     pub items: u64,
     /// Embeddings.

@@ -179,6 +179,11 @@ metrics! {
     );
     EVIDENCE_COLLECTIONS =
         value("veriframe_evidence_collections", &[], "Collections in the store of evidence.");
+    EVIDENCE_DAMAGED = value(
+        "veriframe_evidence_collections_damaged",
+        &[],
+        "Collections that could not be opened, beside those; requests that name one are refused.",
+    );
     EVIDENCE_ITEMS = value("veriframe_evidence_items", &[], "Items of all collections.");
     EVIDENCE_CHUNKS = value("veriframe_evidence_chunks", &[], "Embeddings of all collections.");
     EVIDENCE_DISK = bytes(

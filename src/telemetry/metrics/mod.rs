@@ -43,12 +43,7 @@ mod tests {
         for &outcome in ItemOutcome::ALL {
             record_item("clip", outcome);
         }
-        record_retrieval(true, Duration::from_millis(4));
-        record_hit(ChunkKind::Text);
-        record_stored(StoredOutcome::Created);
-        set_evidence(EvidenceSize { collections: 1, items: 2, chunks: 3, disk_bytes: 4 });
-        record_answer(Duration::from_millis(400));
-        record_claim(ClaimOutcome::Supported);
+        record_evidence();
         record_batch("clip", 8);
         record_queue_wait("clip", Duration::from_millis(2));
         set_load("clip", EngineLoad { queued_items: 3, queued_bytes: 70, running: 8 });
@@ -85,6 +80,21 @@ mod tests {
             total_bytes: Some(80),
             busy_percent: Some(25),
         });
+    }
+
+    fn record_evidence() {
+        record_retrieval(true, Duration::from_millis(4));
+        record_hit(ChunkKind::Text);
+        record_stored(StoredOutcome::Created);
+        set_evidence(EvidenceSize {
+            collections: 1,
+            damaged: 5,
+            items: 2,
+            chunks: 3,
+            disk_bytes: 4,
+        });
+        record_answer(Duration::from_millis(400));
+        record_claim(ClaimOutcome::Supported);
     }
 
     #[test]

@@ -147,6 +147,7 @@ pub fn record_claim(outcome: ClaimOutcome) {
 pub fn set_evidence(now: EvidenceSize) {
     for (metric, value) in [
         (EVIDENCE_COLLECTIONS, now.collections),
+        (EVIDENCE_DAMAGED, now.damaged),
         (EVIDENCE_ITEMS, now.items),
         (EVIDENCE_CHUNKS, now.chunks),
         (EVIDENCE_DISK, now.disk_bytes),

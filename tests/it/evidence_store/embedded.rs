@@ -3,7 +3,9 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use veriframe::evidence::{Config, Embedded, Error, Options, Quantisation, Store, Test, Value};
+use veriframe::evidence::{
+    Config, Embedded, Error, Limits, Options, Quantisation, Store, Test, Value,
+};
 
 use super::{config, faces, find, ids, metadata, model, passage, put, vector, with};
 
@@ -42,6 +44,70 @@ async fn a_store_that_is_opened_again_is_the_same() {
     assert_eq!(hits.len(), 39);
     let filter = metadata("n", Test::Equals(Value::Number(7.0)));
     assert_eq!(ids(&find(&store, 1, 5, Some(filter)).await), ["7"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_collection_keeps_no_other_from_serving() {
+    for file in ["collection.json", "journal", "index/edge_config.json"] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = faces(folder.path()).await;
+        put(&store, vec![passage("a", 1)]).await;
+        store.create("other", model(), Options::default()).await.unwrap();
+        store.close().await.unwrap();
+        drop(store);
+        let damaged = folder.path().join("other").join(file);
+        fs::write(damaged, "what no part of a store begins with").unwrap();
+
+        let limits = Limits { max_collections: 2, ..Limits::default() };
+        let limited = Config { limits, ..config(folder.path()) };
+        let store = Store::open(&limited).await.unwrap();
+        put(&store, vec![passage("b", 2)]).await;
+        assert_eq!(ids(&find(&store, 1, 1, None).await), ["a"], "{file}");
+        let served = store.collections().await.unwrap();
+        assert_eq!(served.iter().map(|about| about.name.as_str()).collect::<Vec<_>>(), ["faces"]);
+        assert_eq!(store.damaged().len(), 1, "{file}");
+        let refused = [
+            store.collection("other").await.err(),
+            store.statistics("other").await.err(),
+            store.upsert("other", None, vec![passage("a", 1)]).await.err(),
+            store.delete("other", vec!["a".into()]).await.err(),
+            store.get("other", vec!["a".into()]).await.err(),
+        ];
+        for error in refused.map(Option::unwrap) {
+            assert!(matches!(error, Error::Unopened { .. }), "{file}: {error}");
+            assert!(
+                error.to_string().contains("restore it from a back-up or delete it"),
+                "{error}"
+            );
+        }
+        let again = store.create("other", model(), Options::default()).await.unwrap_err();
+        assert!(matches!(again, Error::CollectionExists(_)), "{file}: {again}");
+        let more = store.create("more", model(), Options::default()).await.unwrap_err();
+        assert!(more.to_string().contains("has 3 collections, limit 2"), "{file}: {more}");
+
+        store.delete_collection("other").await.unwrap();
+        assert!(store.damaged().is_empty() && !folder.path().join("other").exists(), "{file}");
+        store.create("other", model(), Options::default()).await.unwrap();
+        assert_eq!(store.statistics("other").await.unwrap().items, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_under_another_name_is_not_taken_for_its_collection() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = faces(folder.path()).await;
+    put(&store, vec![passage("a", 1)]).await;
+    drop(store);
+    let (own, other) = (folder.path().join("faces"), folder.path().join("copy"));
+    fs::rename(&own, &other).unwrap();
+    let store = Store::open(&config(folder.path())).await.unwrap();
+    let refused = store.collection("copy").await.unwrap_err().to_string();
+    assert!(refused.contains("is the collection 'faces' under another name"), "{refused}");
+    assert!(matches!(store.collection("faces").await, Err(Error::UnknownCollection { .. })));
+    drop(store);
+    fs::rename(&other, &own).unwrap();
+    let store = Store::open(&config(folder.path())).await.unwrap();
+    assert_eq!(ids(&find(&store, 1, 1, None).await), ["a"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1307,7 +1307,7 @@ func (*ListCollectionsRequest) Descriptor() ([]byte, []int) {
 // All collections.
 type ListCollectionsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// By name. A server keeps at most 64, its limit.
+	// By name, without those whose files are damaged. A server keeps at most 64, its limit.
 	Collections   []*Collection `protobuf:"bytes,1,rep,name=collections,proto3" json:"collections,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
