@@ -53,8 +53,12 @@ pub struct Config {
 pub struct Limits {
     /// Collections of the store.
     pub max_collections: usize,
-    /// Items of one write, read or deletion.
+    /// Items of one write or read of the store, and of one call that deletes.
     pub max_items: usize,
+    /// Items of one call, in or out; not more than `max_items` in any case.
+    pub max_call_items: usize,
+    /// Items of one page; not more than `max_hits` in any case.
+    pub max_page_items: usize,
     /// Items of one call that are embedded at once.
     pub items_at_once: usize,
     /// Embeddings of one item.
@@ -72,8 +76,13 @@ pub struct Limits {
     /// All metadata of one item.
     #[serde(with = "units::bytes")]
     pub max_metadata_bytes: usize,
-    /// Offset and hits of one search together, and items of one page.
+    /// Offset and hits of one search together, and items of one page of the store.
     pub max_hits: usize,
+    /// Hits of one answer; not more than `max_hits` in any case.
+    pub max_answer_hits: usize,
+    /// Encoded pictures of one answer together.
+    #[serde(with = "units::bytes")]
+    pub max_answer_image_bytes: u64,
     /// Tests in one filter.
     pub max_tests: usize,
 }
@@ -101,6 +110,8 @@ impl Default for Limits {
         Self {
             max_collections: 64,
             max_items: 1000,
+            max_call_items: 64,
+            max_page_items: 256,
             items_at_once: 8,
             max_chunks: 1000,
             max_regions: 32,
@@ -109,6 +120,8 @@ impl Default for Limits {
             max_fields: 64,
             max_metadata_bytes: 16 << 10,
             max_hits: 1000,
+            max_answer_hits: 100,
+            max_answer_image_bytes: 64 << 20,
             max_tests: 64,
         }
     }
@@ -139,6 +152,8 @@ impl Limits {
         let mut bounds = Bounds::default();
         bounds.number("max_collections", self.max_collections, 1..=1024);
         bounds.number("max_items", self.max_items, 1..=100_000);
+        bounds.number("max_call_items", self.max_call_items, 1..=10_000);
+        bounds.number("max_page_items", self.max_page_items, 1..=10_000);
         bounds.number("items_at_once", self.items_at_once, 1..=1024);
         bounds.number("max_chunks", self.max_chunks, 1..=10_000);
         bounds.number("max_regions", self.max_regions, 1..=1000);
@@ -148,6 +163,10 @@ impl Limits {
         bounds.number("max_fields", self.max_fields, 1..=1024);
         bounds.bytes("max_metadata_bytes", self.max_metadata_bytes, 256..=1 << 20);
         bounds.number("max_hits", self.max_hits, 1..=10_000);
+        bounds.number("max_answer_hits", self.max_answer_hits, 1..=10_000);
+        // One picture always fits, and all of them beside the rest of an answer.
+        let pictures = self.max_answer_image_bytes;
+        bounds.bytes("max_answer_image_bytes", pictures, 16 << 20..=96 << 20);
         bounds.number("max_tests", self.max_tests, 1..=1024);
         bounds.breaches()
     }

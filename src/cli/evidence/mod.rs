@@ -18,6 +18,9 @@ use super::output;
 use crate::config::{Flag, Settings};
 use crate::proto::v1;
 
+/// Ids of one deletion: less than a server's limit, unless it is very low.
+const DELETED: usize = 100;
+
 #[derive(Debug, Subcommand)]
 pub(super) enum EvidenceCommand {
     /// Put passages and pictures into a collection, which is made where it is not there.
@@ -184,10 +187,10 @@ async fn list(args: &ListArgs, client: &mut EvidenceClient) -> anyhow::Result<()
     let mut items = Vec::new();
     let mut page_token = String::new();
     loop {
-        let page_size = (args.limit - items.len()).clamp(1, 256) as u32;
+        // As many as the server gives by itself: what it gives at most is its own affair.
         let request = v1::ListItemsRequest {
             collection: args.collection.clone(),
-            page_size: Some(page_size),
+            page_size: None,
             page_token,
             filter: None,
         };
@@ -198,6 +201,8 @@ async fn list(args: &ListArgs, client: &mut EvidenceClient) -> anyhow::Result<()
             break;
         }
     }
+    let more = !page_token.is_empty() || items.len() > args.limit;
+    items.truncate(args.limit);
     if args.json {
         let items: Vec<Value> = items.iter().map(shown::item_json).collect();
         output::say(serde_json::to_string_pretty(&items)?);
@@ -205,7 +210,7 @@ async fn list(args: &ListArgs, client: &mut EvidenceClient) -> anyhow::Result<()
     }
     let rows: Vec<Vec<String>> = items.iter().map(shown::item_row).collect();
     output::table(&["id", "text", "title", "source", "time"], &rows);
-    if !page_token.is_empty() {
+    if more {
         output::say("… and more: --limit");
     }
     Ok(())
@@ -234,7 +239,7 @@ async fn delete(args: &DeleteArgs, client: &mut EvidenceClient) -> anyhow::Resul
         return Ok(());
     }
     let mut deleted = 0;
-    for ids in args.ids.chunks(1000) {
+    for ids in args.ids.chunks(DELETED) {
         let request = v1::DeleteItemsRequest { collection: collection.clone(), ids: ids.to_vec() };
         deleted += answered(client.delete_items(request).await)?.deleted;
     }

@@ -17,7 +17,7 @@ use super::notes::Notes;
 use super::respond;
 use super::status::retrieval_failed;
 use super::stream::Streams;
-use crate::evidence::{self, Image, List};
+use crate::evidence::{self, Image, Limits, List};
 use crate::proto::v1;
 use crate::proto::v1::evidence_service_server::EvidenceService;
 use crate::retrieval::{Library, RetrievalError};
@@ -26,16 +26,8 @@ use crate::verification::Timing;
 
 pub(super) use measure::{close, measured};
 
-/// Items of one call, in or out.
-const MOST_ITEMS: usize = 64;
-/// Items of one page.
-const LARGEST_PAGE: usize = 256;
-/// Items of a page where the request does not say.
+/// Items of a page where the request does not say, unless the limit is lower.
 const PAGE: usize = 64;
-/// Ids of one deletion.
-const MOST_DELETED: usize = 1000;
-/// Pictures of one answer.
-const MOST_PICTURE_BYTES: u64 = 64 << 20;
 
 type Answer<T> = Result<T, RetrievalError>;
 
@@ -108,7 +100,7 @@ impl Evidence {
         let arrived = Instant::now();
         let v1::UpsertItemsRequest { collection, items } = request;
         let library = self.library()?;
-        counted("items", items.len(), MOST_ITEMS)?;
+        counted("items", items.len(), most_items(library.store().limits()))?;
         let brought = items.into_iter().map(items::brought).collect();
         let outcomes = library.put(&collection, brought, terms).await?;
         let result = |(at, outcome)| answer::outcome(outcome, &format!("items[{at}]"));
@@ -119,13 +111,13 @@ impl Evidence {
     async fn items(&self, request: v1::GetItemsRequest) -> Answer<Vec<v1::EvidenceItem>> {
         let v1::GetItemsRequest { collection, ids, with_images } = request;
         let store = self.library()?.store();
-        counted("ids", ids.len(), MOST_ITEMS)?;
+        counted("ids", ids.len(), most_items(store.limits()))?;
         let found: Vec<_> = store.get(&collection, ids).await?.into_iter().flatten().collect();
         let bytes: u64 = found.iter().map(picture_bytes).sum();
-        if with_images && bytes > MOST_PICTURE_BYTES {
-            let reason = format!(
-                "name pictures of {bytes} bytes together, limit {MOST_PICTURE_BYTES}; ask for fewer"
-            );
+        let most = store.limits().max_answer_image_bytes;
+        if with_images && bytes > most {
+            let reason =
+                format!("name pictures of {bytes} bytes together, limit {most}; ask for fewer");
             return Err(ServingError::invalid("ids", reason).into());
         }
         let mut items = Vec::with_capacity(found.len());
@@ -143,9 +135,10 @@ impl Evidence {
     async fn page(&self, request: v1::ListItemsRequest) -> Answer<v1::ListItemsResponse> {
         let v1::ListItemsRequest { collection, filter, page_size, page_token } = request;
         let store = self.library()?.store();
-        let limit = page_size.map_or(PAGE, |size| size as usize);
-        if !(1..=LARGEST_PAGE).contains(&limit) {
-            let reason = format!("is {limit}, must be 1 to {LARGEST_PAGE}");
+        let most = store.limits().max_page_items.min(store.limits().max_hits);
+        let limit = page_size.map_or(PAGE.min(most), |size| size as usize);
+        if !(1..=most).contains(&limit) {
+            let reason = format!("is {limit}, must be 1 to {most}");
             return Err(ServingError::invalid("page_size", reason).into());
         }
         let (filter, paths) = query::filter(filter)?;
@@ -167,7 +160,7 @@ impl Evidence {
     async fn delete(&self, request: v1::DeleteItemsRequest) -> Answer<v1::DeleteItemsResponse> {
         let v1::DeleteItemsRequest { collection, ids } = request;
         let store = self.library()?.store();
-        counted("ids", ids.len(), MOST_DELETED)?;
+        counted("ids", ids.len(), store.limits().max_items)?;
         let deleted = store.delete(&collection, ids).await? as u64;
         Ok(v1::DeleteItemsResponse { deleted })
     }
@@ -180,7 +173,7 @@ impl Evidence {
         let arrived = Instant::now();
         let library = self.library()?;
         let limits = &self.answering.config.request_limits;
-        let asked = query::search(request, limits)?;
+        let asked = query::search(request, limits, library.store().limits())?;
         let results = library.search(&asked.collection, asked.query, &asked.wanted, terms).await;
         let results = results.map_err(|error| {
             error.renamed(|field| match field {
@@ -302,6 +295,11 @@ impl EvidenceService for Evidence {
         let terms = CallTerms::in_request(&request);
         self.answered(terms, Box::pin(self.search(request.into_inner(), terms))).await
     }
+}
+
+/// Items of one call, in or out.
+fn most_items(limits: &Limits) -> usize {
+    limits.max_call_items.min(limits.max_items)
 }
 
 /// Refuses a list that is empty or too long.

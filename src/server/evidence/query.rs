@@ -1,7 +1,7 @@
 //! Searches and filters as they come.
 
 use super::items::milliseconds;
-use crate::evidence::{Field, Filter, Range, Test, Value};
+use crate::evidence::{Field, Filter, Limits, Range, Test, Value};
 use crate::proto::v1;
 use crate::proto::v1::metadata_condition::Condition;
 use crate::retrieval::{Query, Wanted};
@@ -9,10 +9,8 @@ use crate::server::convert::convert_image;
 use crate::server::limits::RequestLimits;
 use crate::serving::ServingError;
 
-/// Hits of one search.
-const MOST_HITS: u32 = 100;
-/// Hits where the request does not say.
-const HITS: u32 = 10;
+/// Hits where the request does not say, unless the limit is lower.
+const HITS: usize = 10;
 
 /// A search, converted.
 #[derive(Debug)]
@@ -28,10 +26,12 @@ pub(super) struct Asked {
 pub(super) fn search(
     request: v1::SearchEvidenceRequest,
     limits: &RequestLimits,
+    store: &Limits,
 ) -> Result<Asked, ServingError> {
-    let limit = request.limit.unwrap_or(HITS);
-    if !(1..=MOST_HITS).contains(&limit) {
-        let reason = format!("is {limit}, must be 1 to {MOST_HITS}");
+    let most = store.max_answer_hits.min(store.max_hits);
+    let limit = request.limit.map_or(HITS.min(most), |limit| limit as usize);
+    if !(1..=most).contains(&limit) {
+        let reason = format!("is {limit}, must be 1 to {most}");
         return Err(ServingError::invalid("limit", reason));
     }
     let min_score = request.min_score.unwrap_or(-1.0);
@@ -44,7 +44,7 @@ pub(super) fn search(
     let wanted = Wanted {
         filter,
         kinds: kinds(&request.kinds)?,
-        limit: limit as usize,
+        limit,
         offset: request.offset as usize,
         min_score,
         by_item: request.group_by_item.unwrap_or(true),
@@ -227,12 +227,12 @@ mod tests {
     fn refused(change: impl FnOnce(&mut v1::SearchEvidenceRequest)) -> String {
         let mut request = request();
         change(&mut request);
-        search(request, &RequestLimits::default()).unwrap_err().to_string()
+        search(request, &RequestLimits::default(), &Limits::default()).unwrap_err().to_string()
     }
 
     #[test]
     fn what_is_left_out_takes_the_documented_default() {
-        let asked = search(request(), &RequestLimits::default()).unwrap();
+        let asked = search(request(), &RequestLimits::default(), &Limits::default()).unwrap();
         assert_eq!((asked.wanted.limit, asked.wanted.offset), (10, 0));
         assert!(asked.wanted.by_item && !asked.wanted.exact && asked.wanted.kinds.is_empty());
         assert_eq!(asked.wanted.filter, None);

@@ -3,6 +3,7 @@
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 use v1::metadata_condition::Condition;
+use veriframe::evidence::Limits;
 
 use super::*;
 use crate::support::{assert_refused, texts, write_clip};
@@ -143,6 +144,57 @@ async fn requests_that_are_wrong_as_a_whole_are_refused_by_field() {
     let status = server.client.list_items(list(None, "x")).await.unwrap_err();
     assert_refused(&status, "page_token", "is none that a page gave");
     assert_eq!(server.statistics("faces").await.items, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_call_may_hold_is_the_configuration_s_matter() {
+    let folder = folder();
+    let limits = Limits {
+        max_items: 3,
+        max_call_items: 2,
+        max_page_items: 3,
+        max_answer_hits: 4,
+        max_answer_image_bytes: 10,
+        ..Limits::default()
+    };
+    let config = StoreConfig { limits, ..place(folder.path()) };
+    let mut server = Keeping::on(config, catalog(Options::default()).await).await;
+    server.create("faces", v1::CollectionOptions::default()).await;
+    for items in [["a", "b"], ["c", "d"], ["e", "f"]] {
+        server.put("faces", items.map(|id| passage(id, "a face")).to_vec()).await;
+    }
+    server.put("faces", vec![picture("g", 1)]).await;
+    let collection = "faces".to_owned();
+
+    let request = v1::UpsertItemsRequest {
+        collection: collection.clone(),
+        items: vec![passage("z", "z"); 3],
+    };
+    let status = server.client.upsert_items(request).await.unwrap_err();
+    assert_refused(&status, "items", "has 3 items, must have 1 to 2");
+    let get = |ids: &[&str]| v1::GetItemsRequest {
+        collection: "faces".to_owned(),
+        ids: texts(ids),
+        with_images: true,
+    };
+    let status = server.client.get_items(get(&["a", "b", "c"])).await.unwrap_err();
+    assert_refused(&status, "ids", "has 3 items, must have 1 to 2");
+    let status = server.client.get_items(get(&["g"])).await.unwrap_err();
+    assert_refused(&status, "ids", "bytes together, limit 10");
+    let ids = texts(&["a", "b", "c", "d"]);
+    let delete = v1::DeleteItemsRequest { collection: collection.clone(), ids };
+    let status = server.client.delete_items(delete).await.unwrap_err();
+    assert_refused(&status, "ids", "has 4 items, must have 1 to 3");
+    let list = v1::ListItemsRequest { collection, page_size: Some(4), ..Default::default() };
+    let status = server.client.list_items(list.clone()).await.unwrap_err();
+    assert_refused(&status, "page_size", "is 4, must be 1 to 3");
+    let list = v1::ListItemsRequest { page_size: None, ..list };
+    let page = server.client.list_items(list).await.unwrap().into_inner();
+    assert_eq!((page.items.len(), page.next_page_token.is_empty()), (3, false));
+    let search = v1::SearchEvidenceRequest { limit: Some(5), ..by_text("faces", "a face") };
+    let status = server.client.search_evidence(search).await.unwrap_err();
+    assert_refused(&status, "limit", "is 5, must be 1 to 4");
+    assert_eq!(server.search(by_text("faces", "a face")).await.len(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1355,7 +1355,7 @@ type UpsertItemsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which collection.
 	Collection string `protobuf:"bytes,1,opt,name=collection,proto3" json:"collection,omitempty"`
-	// 1 to 64 items.
+	// 1 to 64 items, the server's limit.
 	Items         []*EvidenceItem `protobuf:"bytes,2,rep,name=items,proto3" json:"items,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1689,9 +1689,9 @@ type GetItemsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which collection.
 	Collection string `protobuf:"bytes,1,opt,name=collection,proto3" json:"collection,omitempty"`
-	// 1 to 64 ids.
+	// 1 to 64 ids, the server's limit.
 	Ids []string `protobuf:"bytes,2,rep,name=ids,proto3" json:"ids,omitempty"`
-	// Whether to send pictures; together at most 64 MiB.
+	// Whether to send pictures; together at most 64 MiB, the server's limit.
 	WithImages    bool `protobuf:"varint,3,opt,name=with_images,json=withImages,proto3" json:"with_images,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1801,7 +1801,7 @@ type ListItemsRequest struct {
 	Collection string `protobuf:"bytes,1,opt,name=collection,proto3" json:"collection,omitempty"`
 	// Which items; absent, all.
 	Filter *EvidenceFilter `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`
-	// Items in a page: 1 to 256, default 64.
+	// Items in a page: 1 to 256, the server's limit; absent, 64.
 	PageSize *uint32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3,oneof" json:"page_size,omitempty"`
 	// `next_page_token` of the page before; empty, the first.
 	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
@@ -1927,7 +1927,7 @@ type DeleteItemsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which collection.
 	Collection string `protobuf:"bytes,1,opt,name=collection,proto3" json:"collection,omitempty"`
-	// 1 to 1000 ids.
+	// 1 to 1000 ids, the server's limit.
 	Ids           []string `protobuf:"bytes,2,rep,name=ids,proto3" json:"ids,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2127,7 +2127,7 @@ type SearchEvidenceRequest struct {
 	Filter *EvidenceFilter `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
 	// Among which chunks; empty, every kind.
 	Kinds []ChunkKind `protobuf:"varint,4,rep,packed,name=kinds,proto3,enum=veriframe.v1.ChunkKind" json:"kinds,omitempty"`
-	// How many hits: 1 to 100, default 10.
+	// How many hits: 1 to 100, the server's limit; absent, 10.
 	Limit *uint32 `protobuf:"varint,5,opt,name=limit,proto3,oneof" json:"limit,omitempty"`
 	// How many better ones to pass over, for later pages: with `limit` at most 1000, the server's
 	// limit.
