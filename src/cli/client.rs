@@ -25,6 +25,7 @@ use crate::proto::v1::verification_service_client::VerificationServiceClient;
 use crate::retrieval::Library;
 use crate::server;
 use crate::server::auth::Secret;
+use crate::serving::{Catalog, Options};
 
 /// The most that one answer may weigh: heatmaps of a large frame.
 const MAX_ANSWER_BYTES: usize = 256 << 20;
@@ -82,6 +83,15 @@ impl Interceptor for WithKey {
     }
 }
 
+/// What a command needs a server of its own to have.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Needs {
+    /// The models of the settings.
+    Models,
+    /// The store of evidence alone: nothing is loaded, and there need be no models.
+    Store,
+}
+
 /// The connection of every command.
 pub(super) type Line = InterceptedService<Channel, WithKey>;
 
@@ -122,7 +132,7 @@ impl Session {
         } else {
             let listener = listen_on(listen).await?;
             let store = store(&settings.evidence).await?;
-            let (line, own) = start(listener, settings, store).await?;
+            let (line, own) = start(listener, settings, store, Needs::Models).await?;
             (line, Some(own))
         };
         let client = VerificationServiceClient::new(line.clone())
@@ -147,9 +157,13 @@ impl Session {
 }
 
 impl Session<EvidenceClient> {
-    /// Connects to the server of `args`, or starts one on a free loopback port with `settings` and
-    /// the store that they name.
-    pub(super) async fn evidence(args: &ServerArgs, settings: &Settings) -> anyhow::Result<Self> {
+    /// Connects to the server of `args`, or starts one on a free loopback port with `settings`, the
+    /// store that they name, and what else the command needs.
+    pub(super) async fn evidence(
+        args: &ServerArgs,
+        settings: &Settings,
+        needs: Needs,
+    ) -> anyhow::Result<Self> {
         let (line, own) = if args.server.is_some() {
             (args.connect().await?, None)
         } else {
@@ -157,7 +171,7 @@ impl Session<EvidenceClient> {
                 "no evidence is named: give --server ADDRESS or --data DIR, or set evidence.store",
             )?;
             let listener = listen_on(ANY_PORT).await?;
-            let (line, own) = start(listener, settings, Some(store)).await?;
+            let (line, own) = start(listener, settings, Some(store), needs).await?;
             (line, Some(own))
         };
         Ok(Self { client: evidence(&line), line, own })
@@ -195,6 +209,7 @@ async fn start(
     listener: TcpListener,
     settings: &Settings,
     store: Option<Arc<Store>>,
+    needs: Needs,
 ) -> anyhow::Result<(Line, OwnServer)> {
     // It lives for this command alone: who may call it, and whether in cipher, is of no use.
     let config = server::Config {
@@ -203,9 +218,7 @@ async fn start(
         ..settings.server.clone()
     };
     let answers = settings.answers.clone();
-    let settings = settings.clone();
-    let catalog = tokio::task::spawn_blocking(move || catalog(&settings));
-    let catalog = Arc::new(catalog.await??);
+    let catalog = Arc::new(models(settings, needs).await?);
     let address = listener.local_addr()?;
     let (stop, stopped) = oneshot::channel();
     let shutdown = async {
@@ -218,6 +231,17 @@ async fn start(
     let done = tokio::spawn(server::run(listener, offer, config, shutdown));
     let line = connect(&address.to_string(), &ServerArgs::default()).await?;
     Ok((line, OwnServer { address, stop, done }))
+}
+
+/// The models of a server of this command's own.
+async fn models(settings: &Settings, needs: Needs) -> anyhow::Result<Catalog> {
+    match needs {
+        Needs::Models => {
+            let settings = settings.clone();
+            tokio::task::spawn_blocking(move || catalog(&settings)).await?
+        }
+        Needs::Store => Ok(Catalog::new(Options::default(), None)),
+    }
 }
 
 async fn connect(address: &str, args: &ServerArgs) -> anyhow::Result<Line> {

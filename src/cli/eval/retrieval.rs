@@ -7,7 +7,7 @@ use clap::Args;
 use tokio::runtime::Runtime;
 
 use super::labelled::{Labelled, gather};
-use crate::cli::client::{ServerArgs, Session, explained};
+use crate::cli::client::{Needs, ServerArgs, Session, explained};
 use crate::cli::options::ModelArgs;
 use crate::cli::output;
 use crate::config::Settings;
@@ -97,7 +97,7 @@ async fn ask(
     settings: &Settings,
     queries: &Labelled<RetrievalLine>,
 ) -> anyhow::Result<Vec<Ranked>> {
-    let session = Session::evidence(&args.server, settings).await?;
+    let session = Session::evidence(&args.server, settings, Needs::Models).await?;
     let bar = output::progress(queries.lines.len() as u64, "queries");
     let jobs = queries.lines.iter().map(|line| {
         let mut client = session.client.clone();

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::client::{EvidenceClient, ServerArgs, Session, explained};
+use super::client::{EvidenceClient, Needs, ServerArgs, Session, explained};
 use super::options::{ModelArgs, flags};
 use super::output;
 use crate::config::{Flag, Settings};
@@ -64,8 +64,12 @@ impl StoreArgs {
         ])
     }
 
-    async fn open(&self, settings: &Settings) -> anyhow::Result<Session<EvidenceClient>> {
-        Session::evidence(&self.server, settings).await
+    async fn open(
+        &self,
+        settings: &Settings,
+        needs: Needs,
+    ) -> anyhow::Result<Session<EvidenceClient>> {
+        Session::evidence(&self.server, settings, needs).await
     }
 }
 
@@ -140,6 +144,18 @@ impl EvidenceCommand {
             Self::Restore(args) => &args.store,
         }
     }
+
+    /// What it needs beside its evidence: what embeds nothing needs no model.
+    fn needs(&self) -> Needs {
+        match self {
+            Self::Ingest(_) | Self::Search(_) | Self::Reembed(_) => Needs::Models,
+            Self::List(_)
+            | Self::Collections(_)
+            | Self::Delete(_)
+            | Self::Backup(_)
+            | Self::Restore(_) => Needs::Store,
+        }
+    }
 }
 
 /// Runs the command.
@@ -156,7 +172,7 @@ pub(super) fn run(command: &EvidenceCommand, settings: &Settings) -> anyhow::Res
             | EvidenceCommand::Delete(_)
             | EvidenceCommand::Reembed(_) => {}
         }
-        let mut session = command.store().open(settings).await?;
+        let mut session = command.store().open(settings, command.needs()).await?;
         let client = &mut session.client;
         let done = match command {
             EvidenceCommand::Ingest(args) => ingest::run(args, client).await,

@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::evidence_store;
 use crate::program::Program;
 use crate::support::{models, write_clip};
 
@@ -107,6 +108,26 @@ async fn evidence_goes_in_is_found_and_is_looked_after() {
     assert!(status.success(), "{status}");
 
     a_back_up_and_other_weights(folder.path(), (&data, &copy), &clip);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_embeds_nothing_needs_no_models() {
+    let folder = folder();
+    let store = evidence_store::faces(folder.path()).await;
+    let items = ["a", "b"].map(|id| evidence_store::passage(id, 1));
+    evidence_store::put(&store, items.to_vec()).await;
+    drop(store);
+    let place = ["--data", folder.path().to_str().unwrap(), "--demo-models", "/nowhere"];
+    assert_eq!(tells(&["collections", "--json"], &place)[0]["items"], json!(2));
+    let deleted = tells(&["delete", "--collection", "faces", "a"], &place);
+    assert_eq!(deleted, json!({ "deleted": 1, "asked": 1 }));
+    let listed = tells(&["list", "--collection", "faces", "--json"], &place);
+    let ids: Vec<&Json> = listed.as_array().unwrap().iter().map(|item| &item["id"]).collect();
+    assert_eq!(ids, [&json!("b")]);
+    let search = fails(&["search", "x", "--collection", "faces"], &place);
+    assert!(search.contains("the built-in models are not at /nowhere"), "{search}");
+    prints(&["delete", "--collection", "faces", "--all"], &place);
+    assert_eq!(tells(&["collections", "--json"], &place), json!([]));
 }
 
 /// What is done on folders, with no server.
