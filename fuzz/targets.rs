@@ -42,7 +42,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const ALL: [Target; 11] = [
+pub const ALL: [Target; 14] = [
     Target { name: "image", run: image, seeds: Some("tests/golden/pictures") },
     Target { name: "raw", run: raw, seeds: None },
     Target { name: "pickle", run: pickle, seeds: None },
@@ -54,6 +54,9 @@ pub const ALL: [Target; 11] = [
     Target { name: "stream", run: stream, seeds: None },
     Target { name: "verdicts", run: verdicts, seeds: None },
     Target { name: "tensors", run: tensors, seeds: None },
+    Target { name: "jsonl", run: jsonl, seeds: None },
+    Target { name: "filters", run: filters, seeds: None },
+    Target { name: "evidence", run: evidence, seeds: None },
 ];
 
 /// A picture in any of the formats, found by its content.
@@ -288,6 +291,21 @@ pub fn tensors(data: &[u8]) {
         };
         assert_eq!(held, elements, "{tensor:?}");
     }
+}
+
+/// A JSONL file of evidence: what is shown of an item that is read is the item.
+pub fn jsonl(data: &[u8]) {
+    veriframe::cli::fuzzing::evidence_lines(data);
+}
+
+/// A filter of evidence over the wire: it can be asked of an index, or is refused by its own path.
+pub fn filters(data: &[u8]) {
+    veriframe::server::fuzzing::evidence_filter(data);
+}
+
+/// Items, searches and options of evidence over the wire: within the limits, or refused.
+pub fn evidence(data: &[u8]) {
+    veriframe::server::fuzzing::evidence_request(data);
 }
 
 /// What the events told, by prompt.

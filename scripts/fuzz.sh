@@ -7,7 +7,8 @@ seconds=$1
 shift
 targets=("$@")
 if [ ${#targets[@]} -eq 0 ]; then
-	targets=(image raw pickle archive safetensors text claims tokenizer stream verdicts tensors)
+	targets=(image raw pickle archive safetensors text claims tokenizer stream verdicts tensors
+		jsonl filters evidence)
 fi
 # The versions that the program is built with.
 cp Cargo.lock fuzz/Cargo.lock

@@ -12,6 +12,8 @@ mod demo;
 mod eval;
 mod evidence;
 mod filter;
+#[doc(hidden)]
+pub mod fuzzing;
 mod health;
 mod images;
 mod inspect;

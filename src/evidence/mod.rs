@@ -9,6 +9,8 @@
 //! item with all its embeddings or not at all.
 
 pub mod config;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod passages;
 mod check;
 mod embedded;

@@ -154,6 +154,21 @@ fn any_tensors_are_whole_or_refused() {
 }
 
 #[test]
+fn any_file_of_evidence_is_read_or_refused() {
+    check("jsonl", 5000);
+}
+
+#[test]
+fn any_filter_of_evidence_is_asked_or_refused() {
+    check("filters", 10_000);
+}
+
+#[test]
+fn any_request_about_evidence_is_converted_or_refused() {
+    check("evidence", 10_000);
+}
+
+#[test]
 fn every_target_has_its_program_and_its_test() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let script = fs::read_to_string(root.join("scripts/fuzz.sh")).unwrap();

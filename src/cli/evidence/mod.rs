@@ -1,6 +1,7 @@
 //! `veriframe evidence`: keeping evidence, finding it, and looking after its store.
 
 mod backup;
+pub(super) mod fuzz;
 mod ingest;
 mod reembed;
 mod search;

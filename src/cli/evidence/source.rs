@@ -71,13 +71,18 @@ pub(super) fn pending(source: &Path) -> anyhow::Result<Vec<Pending>> {
         format!("cannot read {}: give a JSONL file or a folder of pictures", source.display())
     })?;
     let folder = source.parent().unwrap_or(Path::new("")).to_path_buf();
+    Ok(lines(&content, &folder))
+}
+
+/// The items of a JSONL file with this content, whose paths start from `folder`.
+pub(super) fn lines(content: &str, folder: &Path) -> Vec<Pending> {
     let lines = content.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let line = |(at, text): (usize, &str)| Pending::Line {
         number: at + 1,
         text: text.to_owned(),
-        folder: folder.clone(),
+        folder: folder.to_path_buf(),
     };
-    Ok(lines.map(line).collect())
+    lines.map(line).collect()
 }
 
 /// Names of the pictures below a folder, with `/` between their parts.
@@ -132,6 +137,12 @@ impl Pending {
 }
 
 fn read_line(text: &str, folder: &Path) -> anyhow::Result<v1::EvidenceItem> {
+    let (item, path) = parsed(text)?;
+    Ok(v1::EvidenceItem { image: path.map(|path| image(&folder.join(path))).transpose()?, ..item })
+}
+
+/// What a line says: an item without its picture, and where that is.
+pub(super) fn parsed(text: &str) -> anyhow::Result<(v1::EvidenceItem, Option<PathBuf>)> {
     let Line { id, text, image: path, source_uri, title, time, metadata } =
         serde_json::from_str(text)?;
     let time = time
@@ -149,15 +160,8 @@ fn read_line(text: &str, folder: &Path) -> anyhow::Result<v1::EvidenceItem> {
         };
         (name, v1::MetadataValue { value: Some(value) })
     };
-    Ok(v1::EvidenceItem {
-        id,
-        text,
-        image: path.map(|path| image(&folder.join(path))).transpose()?,
-        source_uri,
-        title,
-        time,
-        metadata: metadata.into_iter().map(value).collect(),
-    })
+    let metadata = metadata.into_iter().map(value).collect();
+    Ok((v1::EvidenceItem { id, text, image: None, source_uri, title, time, metadata }, path))
 }
 
 fn image(path: &Path) -> anyhow::Result<v1::Image> {

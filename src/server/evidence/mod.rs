@@ -1,6 +1,7 @@
 //! The evidence service. Each handler is five verbs: check, convert, ask, convert back, answer.
 
 mod answer;
+pub(super) mod fuzz;
 mod ingest;
 mod items;
 mod measure;

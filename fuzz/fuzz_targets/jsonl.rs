@@ -1,0 +1,4 @@
+//! See `targets::jsonl`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::jsonl(data));
