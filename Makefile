@@ -12,11 +12,11 @@ BUF = @bufbuild/buf@1.75.0
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo test lint proto-lint licences fuzz parity bench train clients examples \
-	chart
+	chart chart-cluster
 
 help: ## List these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
-		awk -F '\t' '{ printf "  make %-11s %s\n", $$1, $$2 }'
+		awk -F '\t' '{ printf "  make %-13s %s\n", $$1, $$2 }'
 
 setup: ## Fetch libtorch (once; DEVICE=cuda for a GPU host)
 	@scripts/setup.sh $(DEVICE)
@@ -39,6 +39,9 @@ test: setup lint ## Every check that CI runs
 
 chart: ## Check the Helm chart (VERIFRAME=… also reads what it renders)
 	scripts/chart.sh
+
+chart-cluster: ## Install the chart into an API server (builds Kubernetes once)
+	scripts/chart-cluster.sh
 
 clients: setup ## Run Triton's own client and our Python client against a server
 	scripts/clients.sh

@@ -1,5 +1,5 @@
-# The tools that scripts/chart.sh runs, each from PATH or built once into out/chart/bin, and the schemas of
-# Kubernetes' objects. Sourced, after `skip` and `out` are set.
+# The tools that scripts/chart.sh and chart-cluster.sh run, each from PATH or built once into out/chart/bin,
+# and the schemas of Kubernetes' objects. Sourced, after `skip` and `out` are set.
 
 bin=$out/bin
 PATH=$bin:$PATH
@@ -74,10 +74,17 @@ schemas() {
     echo "$version" >"$out/schemas.version"
 }
 
-go_tool helm "$helm" helm.sh/helm/v3/cmd/helm version '"v3'
-go_tool yq v4.54.3 github.com/mikefarah/yq/v4 --version 'mikefarah.* v4'
-go_tool kubeconform v0.8.0 github.com/yannh/kubeconform/cmd/kubeconform -h schema-location
-go_tool promtool v0.316.0 github.com/prometheus/prometheus/cmd/promtool --version 'version [3-9]'
-unittest_tool
-foreign_tool
-schemas
+# What renders, all that scripts/chart-cluster.sh needs of this.
+renderers() {
+    go_tool helm "$helm" helm.sh/helm/v3/cmd/helm version '"v3'
+    go_tool yq v4.54.3 github.com/mikefarah/yq/v4 --version 'mikefarah.* v4'
+}
+
+tools() {
+    renderers
+    go_tool kubeconform v0.8.0 github.com/yannh/kubeconform/cmd/kubeconform -h schema-location
+    go_tool promtool v0.316.0 github.com/prometheus/prometheus/cmd/promtool --version 'version [3-9]'
+    unittest_tool
+    foreign_tool
+    schemas
+}

@@ -15,7 +15,7 @@ out=$PWD/out/chart
 minors=(30 31 32 33 34 35 36 37) # versions of Kubernetes, 1.x
 latest=1.${minors[-1]}.0
 # Kinds of other projects, for which the schemas of Kubernetes have nothing: all but the ScaledObject,
-# whose Go types take too much with them, are read by scripts/chart.
+# whose Go types take too much with them, are read by scripts/chart. scripts/chart-cluster.sh has them all.
 others=ServiceMonitor,PodMonitor,PrometheusRule,ScaledObject,GRPCRoute,Certificate
 program=${VERIFRAME:-}
 trap 'exit 130' INT TERM
@@ -36,6 +36,7 @@ fail() {
 
 . scripts/chart-tools.sh
 . scripts/chart-generated.sh
+tools
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
