@@ -1,9 +1,9 @@
-//! The embedded evidence store when things go wrong around it: a killed process, a folder that it
-//! may not write.
+//! The embedded evidence store when things go wrong around it: a killed process, a full disk, a folder
+//! that it may not write.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs;
-use std::io::{BufRead, BufReader};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use veriframe::evidence::{Chunk, Item, List, Options, Store, Value};
+use veriframe::evidence::{Chunk, Error, Item, List, Options, Store, Value};
 
 use super::evidence_store::{config, faces, find, ids, model, passage, put, vector, with};
 
@@ -57,6 +57,78 @@ async fn opens_what_its_parent_names() {
     match Store::open(&config(Path::new(&folder))).await {
         Ok(_) => println!("opened"),
         Err(error) => println!("{error}"),
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_what_is_new_and_keeps_what_is_old() {
+    let folder = tempfile::tempdir().unwrap();
+    // A small file system, which goes with the shell.
+    let script = "mount -t tmpfs -o size=256m disk \"$1\" && echo mounted || exit
+        run() { \"$2\" evidence_crash::\"$1\" --exact --nocapture; }
+        run fills_its_disk \"$2\" && run finds_its_disk_full \"$2\" &&
+        rm \"$1/filler\" && run finds_what_was_kept \"$2\"";
+    let mut child = Command::new("unshare");
+    child.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]);
+    child.arg(folder.path()).arg(std::env::current_exe().unwrap());
+    let output = match child.env(CHILD, folder.path()).output() {
+        Ok(output) => output,
+        Err(error) => return eprintln!("skipped: there is no unshare: {error}"),
+    };
+    let (told, error) = (output.stdout, output.stderr);
+    let (told, error) = (String::from_utf8_lossy(&told), String::from_utf8_lossy(&error));
+    if !told.starts_with("mounted") {
+        return eprintln!("skipped: no file system can be mounted here: {error}");
+    }
+    assert!(output.status.success(), "{told}\n{error}");
+    assert_eq!(told.matches("test result: ok. 1 passed").count(), 3, "{told}");
+}
+
+/// Run alone by the test above, as are the next two.
+#[tokio::test(flavor = "multi_thread")]
+async fn fills_its_disk() {
+    let Some(folder) = std::env::var_os(CHILD) else { return };
+    let folder = Path::new(&folder);
+    let store = faces(&folder.join("data")).await;
+    put(&store, (0..500).map(|n| passage(&n.to_string(), n)).collect()).await;
+    fill(&folder.join("filler"));
+    let refused = store.upsert("faces", None, vec![passage("new", 1)]).await.unwrap_err();
+    assert!(matches!(refused, Error::DiskFull { .. }), "{refused}");
+    let refused = store.create("more", model(), Options::default()).await.unwrap_err();
+    assert!(matches!(refused, Error::DiskFull { .. }), "{refused}");
+    let refused = store.optimise("faces").await.unwrap_err();
+    assert!(matches!(refused, Error::DiskFull { .. }), "{refused}");
+    assert_eq!(ids(&find(&store, 7, 1, None).await), ["7"]);
+    store.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn finds_its_disk_full() {
+    let Some(folder) = std::env::var_os(CHILD) else { return };
+    // What the journal holds cannot be brought into the index.
+    let refused = Store::open(&config(&Path::new(&folder).join("data"))).await.err().unwrap();
+    assert!(matches!(refused, Error::DiskFull { .. }), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn finds_what_was_kept() {
+    let Some(folder) = std::env::var_os(CHILD) else { return };
+    let store = Store::open(&config(&Path::new(&folder).join("data"))).await.unwrap();
+    for n in 0..500 {
+        assert_eq!(ids(&find(&store, n, 1, None).await), [n.to_string()]);
+    }
+    put(&store, vec![passage("new", 1000)]).await;
+}
+
+/// Takes what is left of the disk, to the last byte.
+fn fill(path: &Path) {
+    let mut file = File::create(path).unwrap();
+    let mut block = vec![1; 1 << 20];
+    while !block.is_empty() {
+        if let Err(error) = file.write_all(&block) {
+            assert_eq!(error.kind(), ErrorKind::StorageFull);
+            block.truncate(block.len() / 2);
+        }
     }
 }
 

@@ -28,10 +28,14 @@ use crate::evidence::types::{Collection, Embedded, FieldType, Statistics, Writte
 const GROUP_ITEMS: usize = 512;
 /// The index's own log at which the index is closed for a moment to shorten it.
 const LOG_BYTES: u64 = 256 << 20;
+/// What an index needs to be opened, though nothing is brought into it: it makes files, and maps them.
+const OPENED_BYTES: u64 = 64 << 20;
 /// Extending the graph copies all that is in it: this much of it is worth that.
 const WORTH_COPYING: u64 = 4;
 /// How often an extension that is not worth it yet asks again.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
+/// The pause after an extension that failed, for want of space on the disk for example.
+const TRY_AGAIN: Duration = Duration::from_secs(30);
 
 const MANIFEST: &str = "collection.json";
 
@@ -92,8 +96,9 @@ impl Opened {
         let about = read_manifest(folder)?;
         let path = folder.join("journal");
         let bytes = journal::held_bytes(&path);
+        let most = if bytes > 0 { u64::MAX } else { OPENED_BYTES };
+        files::ensure_space(folder, most.min(config.reserve_bytes / 2))?;
         if bytes > 0 {
-            files::ensure_space(folder, config.reserve_bytes / 2)?;
             info!(collection = %about.name, bytes, "journal is repeated");
         }
         let shard = Shard::open(&folder.join("index"), &about, config.index_after)?;
@@ -169,6 +174,9 @@ impl Shared {
     pub(super) fn optimise(&self) -> Result<(), Error> {
         let _maintenance = lock(&self.maintenance);
         let shard = self.shard()?;
+        // All that is there is copied.
+        let copy = files::disk_bytes(&self.folder);
+        files::ensure_space(&self.folder, copy.saturating_add(self.config.reserve_bytes / 2))?;
         // What is written meanwhile may or may not be reached, so it still counts as outside.
         let before = self.outside.load(Ordering::Acquire);
         let started = Instant::now();
@@ -226,13 +234,15 @@ impl Shared {
             self.see_to_graph();
         }
         let _maintenance = lock(&self.maintenance);
-        if self.usable().is_ok()
-            && let Err(error) = self.merge(&mut journal)
-        {
-            self.fail(&error);
-        }
+        let merged = self.usable().and_then(|()| self.merge(&mut journal));
         let shard = self.gate.write().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Err(error)) = shard.and_then(Arc::into_inner).map(Shard::close) {
+        let Some(shard) = shard.and_then(Arc::into_inner) else { return };
+        if let Err(Error::DiskFull { .. }) = merged {
+            warn!(folder = %self.folder.display(), "the disk is full: left to the journal");
+            return shard.abandon();
+        }
+        let closed = shard.close();
+        if let Err(error) = merged.and(closed) {
             self.fail(&error);
         }
     }
@@ -318,10 +328,11 @@ impl Shared {
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
             Err(TryLockError::WouldBlock) => must.then(|| lock(&self.maintenance)),
         };
-        if let Some(_maintenance) = free {
-            self.merge(journal)?;
+        match free.map(|_maintenance| self.merge(journal)) {
+            // No write goes through either, until there is space again.
+            Some(Err(Error::DiskFull { .. })) | None => Ok(()),
+            Some(merged) => merged,
         }
-        Ok(())
     }
 
     /// Has the graph extended beside the writes, if that is due and not under way.
@@ -332,12 +343,16 @@ impl Shared {
         let shared = self.clone();
         let extend = move || {
             let extended = shared.extend();
+            if let Err(error) = &extended
+                && !matches!(error, Error::Closed)
+            {
+                warn!(%error, "the evidence index could not be extended");
+                thread::sleep(TRY_AGAIN);
+            }
             shared.indexing.store(false, Ordering::Release);
-            match extended {
+            if extended.is_ok() {
                 // What was written since it last asked.
-                Ok(()) => shared.see_to_graph(),
-                Err(Error::Closed) => {}
-                Err(error) => warn!(%error, "the evidence index could not be extended"),
+                shared.see_to_graph();
             }
         };
         if let Err(error) = thread::Builder::new().name("evidence-index".into()).spawn(extend) {
@@ -348,6 +363,7 @@ impl Shared {
 
     /// Flushes the index, then empties the journal. The caller holds the maintenance lock.
     fn merge(&self, journal: &mut Journal) -> Result<(), Error> {
+        files::ensure_space(&self.folder, self.config.reserve_bytes / 2)?;
         let shard = self.shard()?;
         shard.flush()?;
         let long = shard.log_bytes() > LOG_BYTES;

@@ -1,7 +1,7 @@
 //! Files that are whole or not there, and the space they need.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 
 use crate::evidence::error::Error;
@@ -33,6 +33,21 @@ pub(super) fn ensure_space(folder: &Path, reserve_bytes: u64) -> Result<(), Erro
         return Err(Error::DiskFull { path, free_bytes, reserve_bytes });
     }
     Ok(())
+}
+
+/// Removes a folder with all below it. Files are emptied first: one that an abandoned index maps would
+/// keep its space.
+pub(super) fn remove(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove(&entry.path())?;
+        } else {
+            File::options().write(true).open(entry.path())?.set_len(0)?;
+            fs::remove_file(entry.path())?;
+        }
+    }
+    fs::remove_dir(folder)
 }
 
 /// Bytes that a folder takes on the disk, holes not counted; 0 for what vanishes meanwhile.

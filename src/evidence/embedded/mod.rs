@@ -130,7 +130,7 @@ impl Store {
             let disk = |error| Error::disk(&folder, error);
             fs::rename(&folder, &gone).map_err(disk)?;
             files::sync_folder(root)?;
-            fs::remove_dir_all(&gone).map_err(disk)
+            files::remove(&gone).map_err(disk)
         })
         .await
     }

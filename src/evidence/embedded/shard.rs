@@ -78,6 +78,12 @@ impl Shard {
         })
     }
 
+    /// Leaves the index as it lies on the disk, for the journal to repeat what is lost so: closing it
+    /// would write. What it maps stays mapped until the process ends.
+    pub(super) fn abandon(self) {
+        std::mem::forget(self.edge);
+    }
+
     /// Builds the payload indexes that are not there yet.
     pub(super) fn index_fields(&self, fields: &BTreeMap<String, FieldType>) -> Result<(), Error> {
         let fixed = points::INDEXED.iter().map(|(key, text)| {
