@@ -1,6 +1,6 @@
 # An API server of Kubernetes with its etcd, and kubectl: built with go into out/chart/cluster, started on the
-# loopback with a certificate and a token of their own. Sourced by scripts/chart-cluster.sh, after `out`,
-# `work` and `fail` are set.
+# loopback with a certificate and a token of their own. Sourced by scripts/chart-cluster.sh, after `out` is
+# set; `work`, `space` and KUBECONFIG are read later.
 
 kubernetes=${KUBERNETES:-v1.37.2}
 minor=${kubernetes#v1.}
@@ -59,35 +59,44 @@ module_folder() {
     yq -p json -o yaml '.Dir' <<<"$said"
 }
 
-# On the loopback, and whoever has no token is told nothing.
+# On the loopback. Whoever has neither the token nor, for etcd, the certificate is told nothing.
 start() {
-    local port token
-    port=$(free_port)
+    local port token key=$work/key.pem certificate=$work/certificate.pem
     token=$(openssl rand -hex 32)
     echo "$token,admin,admin,system:masters" >"$work/tokens"
     openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=kube-apiserver \
-        -addext subjectAltName=IP:127.0.0.1 -keyout "$work/key.pem" -out "$work/certificate.pem" \
-        2>"$work/openssl" || fail "openssl makes no certificate: $(cat "$work/openssl")"
+        -addext subjectAltName=IP:127.0.0.1 -keyout "$key" -out "$certificate" 2>"$work/openssl" ||
+        fail "openssl makes no certificate: $(cat "$work/openssl")"
     start_etcd
-    background kube-apiserver --etcd-servers="unix://$work/etcd.sock" --bind-address=127.0.0.1 --secure-port="$port" \
-        --tls-cert-file="$work/certificate.pem" --tls-private-key-file="$work/key.pem" \
+    port=$(free_port)
+    background kube-apiserver --etcd-servers="$etcd" --etcd-cafile="$certificate" \
+        --etcd-certfile="$certificate" --etcd-keyfile="$key" --bind-address=127.0.0.1 \
+        --secure-port="$port" --tls-cert-file="$certificate" --tls-private-key-file="$key" \
         --token-auth-file="$work/tokens" --anonymous-auth=false --authorization-mode=RBAC \
-        --service-account-issuer=https://kubernetes.default.svc \
-        --service-account-key-file="$work/key.pem" --service-account-signing-key-file="$work/key.pem" \
-        --service-cluster-ip-range=10.96.0.0/16 --endpoint-reconciler-type=none
-    kubectl config set-cluster here --server="https://127.0.0.1:$port" \
-        --certificate-authority="$work/certificate.pem" >/dev/null
-    kubectl config set-credentials admin --token="$token" >/dev/null
-    kubectl config set-context here --cluster=here --user=admin >/dev/null
-    kubectl config use-context here >/dev/null
+        --service-account-issuer=https://kubernetes.default.svc --service-account-key-file="$key" \
+        --service-account-signing-key-file="$key" --service-cluster-ip-range=10.96.0.0/16 \
+        --endpoint-reconciler-type=none
+    cat >"$KUBECONFIG" <<EOF
+apiVersion: v1
+kind: Config
+current-context: here
+contexts: [{ name: here, context: { cluster: here, user: admin, namespace: $space } }]
+clusters: [{ name: here, cluster: { server: "https://127.0.0.1:$port", certificate-authority: $certificate } }]
+users: [{ name: admin, user: { token: $token } }]
+EOF
+    chmod 600 "$KUBECONFIG"
     await kube-apiserver kubectl get --raw /readyz
 }
 
-# Its sockets stand in a folder that nobody else may enter: it asks for no token.
 start_etcd() {
-    background etcd --data-dir="$work/etcd" --unsafe-no-fsync --listen-client-urls="unix://$work/etcd.sock" \
-        --advertise-client-urls="unix://$work/etcd.sock" --listen-peer-urls="unix://$work/peer.sock"
-    await etcd curl --silent --fail --noproxy '*' --unix-socket "$work/etcd.sock" http://etcd/health
+    etcd=https://127.0.0.1:$(free_port)
+    background etcd --data-dir="$work/etcd" --unsafe-no-fsync \
+        --listen-client-urls="$etcd" --advertise-client-urls="$etcd" --cert-file="$certificate" \
+        --key-file="$key" --client-cert-auth --trusted-ca-file="$certificate" \
+        --listen-peer-urls="https://127.0.0.1:$(free_port)" --peer-cert-file="$certificate" \
+        --peer-key-file="$key" --peer-client-cert-auth --peer-trusted-ca-file="$certificate"
+    await etcd curl --silent --fail --noproxy '*' --cacert "$certificate" --cert "$certificate" \
+        --key "$key" "$etcd/health"
 }
 
 # Below those that systems give out for connections.

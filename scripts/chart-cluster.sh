@@ -7,12 +7,13 @@
 #
 # There are an etcd and a kube-apiserver, and no controllers, webhooks or nodes: objects are stored, and no
 # Pod runs. This is no part of CI or of `make test`, for its first run builds Kubernetes with go (ten minutes
-# on two cores, 200 MB in out/chart/cluster and 2 GB in go's own folders); so nothing is skipped here, and
+# on two cores, 200 MB in out/chart/cluster and 3 GB in go's own folders); so nothing is skipped here, and
 # what is missing is a failure.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 chart=helm/veriframe
+space=vision # the namespace
 out=$PWD/out/chart
 trap 'exit 130' INT TERM
 
@@ -31,6 +32,8 @@ trap stop EXIT
 for name in "${!HELM_@}"; do unset "$name"; done
 export KUBECONFIG=$work/kubeconfig KUBECACHEDIR=$work/cache
 export HELM_CACHE_HOME=$work/helm HELM_CONFIG_HOME=$work/helm HELM_DATA_HOME=$work/helm
+# Where it is not named, older versions of Helm warn of who may read the developer's own file.
+helm() { command helm --kubeconfig "$KUBECONFIG" "$@"; }
 
 # Kinds of other projects, as their modules define them: of the versions that scripts/chart has, where it has
 # any and the module with the definitions is to be had.
@@ -60,8 +63,12 @@ define() {
 # What ci/gpu-keda.yaml names, without which Pods are refused.
 classes() {
     kubectl create priorityclass high --value=1000 >/dev/null
-    kubectl create -f - >/dev/null \
-        <<<'{ apiVersion: node.k8s.io/v1, kind: RuntimeClass, metadata: { name: nvidia }, handler: nvidia }'
+    kubectl create -f - >/dev/null <<EOF
+apiVersion: node.k8s.io/v1
+kind: RuntimeClass
+metadata: { name: nvidia }
+handler: nvidia
+EOF
 }
 
 # No controller makes the account of Pods that name none.
@@ -240,8 +247,6 @@ build
 start
 definitions
 classes
-space=vision
-kubectl config set-context --current --namespace="$space" >/dev/null
 namespace
 for values in "$chart"/ci/*.yaml; do check "$values"; done
 set=
