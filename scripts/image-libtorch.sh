@@ -53,10 +53,10 @@ for folder in "$wheel"/*.dist-info; do
         done
 done
 
-# Of the rest a compiler reads the headers alone.
+# Of the rest a compiler reads the headers alone, and a linker a library of no content that it is told of.
 find "$wheel" -mindepth 1 -maxdepth 1 ! -name torch ! -name nvidia -exec rm -rf {} +
 find "$wheel/torch" -mindepth 1 -maxdepth 1 ! -name include ! -name lib -exec rm -rf {} +
-find "$wheel" -name '*.so*' -type f -delete
+find "$wheel" -name '*.so*' -type f ! -path '*/torch/lib/libtorch.so' -delete
 
 # Everything is found, but for a GPU's driver, which the host brings.
 missing=$(ldd "$home"/torch/lib/*.so* |
