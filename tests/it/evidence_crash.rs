@@ -91,6 +91,9 @@ async fn fills_its_disk() {
     let folder = Path::new(&folder);
     let store = faces(&folder.join("data")).await;
     put(&store, (0..500).map(|n| passage(&n.to_string(), n)).collect()).await;
+    store.create("gone", model(), Options::default()).await.unwrap();
+    let items = (0..500).map(|n| passage(&n.to_string(), n)).collect();
+    store.upsert("gone", None, items).await.unwrap();
     fill(&folder.join("filler"));
     let refused = store.upsert("faces", None, vec![passage("new", 1)]).await.unwrap_err();
     assert!(matches!(refused, Error::DiskFull { .. }), "{refused}");
@@ -99,6 +102,10 @@ async fn fills_its_disk() {
     let refused = store.optimise("faces").await.unwrap_err();
     assert!(matches!(refused, Error::DiskFull { .. }), "{refused}");
     assert_eq!(ids(&find(&store, 7, 1, None).await), ["7"]);
+    let taken = store.statistics("gone").await.unwrap().disk_bytes;
+    store.delete_collection("gone").await.unwrap();
+    let freed = fill(&folder.join("another filler"));
+    assert!(freed >= taken / 10 * 9, "of {taken} bytes {freed} are free again");
     store.close().await.unwrap();
 }
 
@@ -120,8 +127,8 @@ async fn finds_what_was_kept() {
     put(&store, vec![passage("new", 1000)]).await;
 }
 
-/// Takes what is left of the disk, to the last byte.
-fn fill(path: &Path) {
+/// Takes what is left of the disk, to the last byte: so much.
+fn fill(path: &Path) -> u64 {
     let mut file = File::create(path).unwrap();
     let mut block = vec![1; 1 << 20];
     while !block.is_empty() {
@@ -130,6 +137,7 @@ fn fill(path: &Path) {
             block.truncate(block.len() / 2);
         }
     }
+    file.metadata().unwrap().len()
 }
 
 #[test]

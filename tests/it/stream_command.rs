@@ -167,6 +167,14 @@ async fn switchboard(target: Arc<Mutex<SocketAddr>>) -> SocketAddr {
     address
 }
 
+/// Streams a folder's pictures to a server, in the time that they would take.
+fn streams(folder: &Path, server: &str) -> tokio::process::Child {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_veriframe"));
+    command.args(["stream", folder.to_str().unwrap(), "--prompt", "a face", "--json"]);
+    command.args(["--fps", "20", "--realtime", "--server", server]).kill_on_drop(true);
+    command.stdout(Stdio::piped()).spawn().unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_goes_on_at_another_server_when_its_own_drains_or_dies() {
     let folder = tempfile::tempdir().unwrap();
@@ -176,10 +184,7 @@ async fn a_stream_goes_on_at_another_server_when_its_own_drains_or_dies() {
     let programs = [start(), start(), start()];
     let target = Arc::new(Mutex::new(programs[0].address));
     let address = switchboard(Arc::clone(&target)).await.to_string();
-    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_veriframe"));
-    command.args(["stream", folder.path().to_str().unwrap(), "--prompt", "a face", "--json"]);
-    command.args(["--fps", "20", "--realtime", "--server", &address]).kill_on_drop(true);
-    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = streams(folder.path(), &address);
     let mut told = BufReader::new(child.stdout.take().unwrap()).lines();
     let (mut numbers, mut breaks) = (Vec::new(), 0);
     while let Some(line) = told.next_line().await.unwrap() {
@@ -211,10 +216,7 @@ async fn after_an_interrupt_what_was_sent_is_still_answered_by_whoever_is_there(
     let programs = [start(), start()];
     let target = Arc::new(Mutex::new(programs[0].address));
     let address = switchboard(Arc::clone(&target)).await.to_string();
-    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_veriframe"));
-    command.args(["stream", folder.path().to_str().unwrap(), "--prompt", "a face", "--json"]);
-    command.args(["--fps", "20", "--realtime", "--server", &address]).kill_on_drop(true);
-    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = streams(folder.path(), &address);
     let client = child.id().unwrap().to_string();
     let mut told = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut numbers = Vec::new();

@@ -96,8 +96,8 @@ impl Opened {
         let about = read_manifest(folder)?;
         let path = folder.join("journal");
         let bytes = journal::held_bytes(&path);
-        let most = if bytes > 0 { u64::MAX } else { OPENED_BYTES };
-        files::ensure_space(folder, most.min(config.reserve_bytes / 2))?;
+        let reserve = config.reserve_bytes / 2;
+        files::ensure_space(folder, if bytes > 0 { reserve } else { reserve.min(OPENED_BYTES) })?;
         if bytes > 0 {
             info!(collection = %about.name, bytes, "journal is repeated");
         }
@@ -342,18 +342,17 @@ impl Shared {
         }
         let shared = self.clone();
         let extend = move || {
-            let extended = shared.extend();
-            if let Err(error) = &extended
-                && !matches!(error, Error::Closed)
-            {
-                warn!(%error, "the evidence index could not be extended");
-                thread::sleep(TRY_AGAIN);
+            match shared.extend() {
+                Ok(()) => {}
+                Err(Error::Closed) => return,
+                Err(error) => {
+                    warn!(%error, "the evidence index could not be extended");
+                    thread::sleep(TRY_AGAIN);
+                }
             }
             shared.indexing.store(false, Ordering::Release);
-            if extended.is_ok() {
-                // What was written since it last asked.
-                shared.see_to_graph();
-            }
+            // What failed, or was written since it last asked.
+            shared.see_to_graph();
         };
         if let Err(error) = thread::Builder::new().name("evidence-index".into()).spawn(extend) {
             warn!(%error, "the evidence index could not be extended");
